@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/events.hpp"
+
+#include "wire/process.h"
+
+namespace nightjar {
+namespace {
+
+using wire::Field;
+using wire::Schema;
+
+constexpr std::string_view process_category = R"(["process"])";
+constexpr std::string_view host_category = R"(["host"])";
+
+// What the agent says of itself needs no wire struct of its own, but a process all the same: its own.
+constexpr std::span<const Field> task_only = std::span(Schema<exec_failed>::fields).first(2);
+
+constexpr EventInfo events[] = {
+    {Kind::exec, "exec", "process", "event", process_category, R"(["start"])", "success", true,
+     Schema<process_exec>::fields, "A process runs a new program: an execve or execveat that succeeded."},
+    {Kind::exec_failed, "exec_failed", "process", "event", process_category, R"(["start"])", "failure", false,
+     Schema<exec_failed>::fields, "An execve or execveat that failed. Only when asked for by name."},
+    {Kind::fork, "fork", "process", "event", process_category, R"(["start"])", "success", true,
+     Schema<process_fork>::fields,
+     "A new process, whichever call made it. process.* is the child. Threads are not reported."},
+    {Kind::exit, "exit", "process", "event", process_category, R"(["end"])", "success", true,
+     Schema<process_exit>::fields, "A process ended: its last thread is gone. Exactly one for each process."},
+    {Kind::process_snapshot, "process_snapshot", "process", "event", process_category, R"(["info"])", "success", true,
+     Schema<process_exec>::fields, "A process that ran before the sensor started."},
+    {Kind::sensor_started, "sensor_started", "sensor", "event", host_category, R"(["start"])", "success", true,
+     task_only, "The first event of every stream: what this sensor can see here, and through which hooks."},
+    {Kind::sensor_stopped, "sensor_stopped", "sensor", "event", host_category, R"(["end"])", "success", true, task_only,
+     "The last event of every stream, with the totals."},
+    {Kind::sensor_stats, "sensor_stats", "sensor", "metric", host_category, R"(["info"])", "success", true, task_only,
+     "What the sensor did and cost so far."},
+    {Kind::events_lost, "events_lost", "sensor", "event", host_category, R"(["error"])", "failure", true, task_only,
+     "Events that happened and could not be delivered."},
+};
+
+constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost";
+
+constexpr FactInfo facts[] = {
+    {Fact::timestamp, "@timestamp", "date", "*", "When it happened: the kernel's boot clock plus the offset measured at the start."},
+    {Fact::event_sequence, "event.sequence", "long", "*", "Goes up by one with every event of the stream."},
+    {Fact::event_id, "event.id", "keyword", "*", "Unique for ever: boot id, CPU, kind of record and its number on that CPU."},
+    {Fact::entity_id, "process.entity_id", "keyword", "*", "The process, the same in all its events: of boot id, pid and start time."},
+    {Fact::start, "process.start", "date", "*", "When the process started."},
+    {Fact::executable, "process.executable", "keyword", "*", "The file that runs: its path in the mount namespace of the process."},
+    {Fact::args, "process.args", "keyword[]", "*", "argv. In exec, whole; in other events at most 4 KiB of it."},
+    {Fact::command_line, "process.command_line", "wildcard", "*", "argv, joined by blanks."},
+    {Fact::user_id, "user.id", "keyword", "*", "Effective user id of the acting process."},
+    {Fact::parent_entity_id, "process.parent.entity_id", "keyword", "*", "The parent's entity id."},
+    {Fact::parent_executable, "process.parent.executable", "keyword", "*", "The file that the parent runs."},
+    {Fact::parent_name, "process.parent.name", "keyword", "*", "The kernel's name of the parent (comm)."},
+    {Fact::session_entity_id, "process.session_leader.entity_id", "keyword", "exec,process_snapshot", "Entity id of the session's leader, while it lives."},
+    {Fact::group_entity_id, "process.group_leader.entity_id", "keyword", "exec,process_snapshot", "Entity id of the process group's leader, while it lives."},
+    {Fact::working_directory, "process.working_directory", "keyword", "exec,process_snapshot", "Current directory."},
+    {Fact::env_vars, "process.env_vars", "keyword[]", "exec,process_snapshot", "The environment variables that --env chooses, NAME=value."},
+    {Fact::previous_executable, "process.previous.executable", "keyword", "exec", "What the process ran before this exec."},
+    {Fact::interactive, "process.interactive", "boolean", "exec,process_snapshot", "Whether the process has a controlling terminal."},
+    {Fact::tty_minor, "process.tty.char_device.minor", "long", "exec,process_snapshot", "Controlling terminal, minor device number."},
+    {Fact::exec_filename, "nightjar.exec.filename", "keyword", "exec,exec_failed", "The file as the caller named it; /dev/fd/N for fexecve."},
+    {Fact::exec_interpreter, "nightjar.exec.interpreter", "keyword", "exec", "The interpreter of a script, as its #! line (or binfmt_misc) names it."},
+    {Fact::exec_scripts, "nightjar.exec.scripts", "object[]", "exec", "Each script of a #! chain, outermost first: path, inode, device."},
+    {Fact::error_message, "error.message", "match_only_text", "exec_failed", "The error in words."},
+    {Fact::errno_number, "nightjar.exec.errno", "long", "exec_failed", "The error's number."},
+    {Fact::creator_pid, "nightjar.clone.creator_pid", "long", "fork", "The process that called clone, when it is not the parent (CLONE_PARENT)."},
+    {Fact::ns_before, "nightjar.ns_before", "object", "fork", "Namespaces of the creator, when the child got new ones."},
+    {Fact::end, "process.end", "date", "exit", "When the process ended."},
+    {Fact::duration, "event.duration", "long", "exit", "How long the process existed, nanoseconds."},
+    {Fact::exit_code, "process.exit_code", "long", "exit", "Exit code, when no signal ended the process."},
+    {Fact::exit_signal, "nightjar.exit.signal", "long", "exit", "The signal that ended the process."},
+    {Fact::exit_core_dumped, "nightjar.exit.core_dumped", "boolean", "exit", "Whether a core was dumped; with a signal only."},
+    {Fact::exit_user_ns, "nightjar.exit.user_ns", "long", "exit", "CPU time in user mode of all threads, nanoseconds, as getrusage gives it."},
+    {Fact::exit_system_ns, "nightjar.exit.system_ns", "long", "exit", "CPU time in the kernel of all threads, nanoseconds."},
+    {Fact::cgroup_path, "nightjar.cgroup.path", "keyword", "*", "The cgroup, from the root of its hierarchy."},
+    {Fact::container_id, "container.id", "keyword", "*", "Container that the cgroup's path names."},
+    {Fact::container_runtime, "container.runtime", "keyword", "*", "docker, containerd, cri-o, podman, kubepods, lxc or systemd-nspawn."},
+    {Fact::version, "nightjar.version", "keyword", sensor_only, "Version of the sensor."},
+    {Fact::coverage, "nightjar.coverage", "object[]", "sensor_started", "Each event with the hook it got, degraded or absent and why."},
+    {Fact::scope, "nightjar.scope", "keyword", "sensor_started", "Whom the sensor looks at."},
+    {Fact::transport, "nightjar.transport", "keyword", "sensor_started", "ringbuf or perf."},
+    {Fact::buffers, "nightjar.buffers", "object", "sensor_started", "Bytes of each buffer between kernel and sensor."},
+    {Fact::lost_count, "nightjar.lost.count", "long", "events_lost", "How many."},
+    {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
+    {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
+    {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost", "buffer_full, scope_full or missed (the kernel skipped the program)."},
+    {Fact::lost_first, "nightjar.lost.first", "date", "events_lost", "When the first of them happened."},
+    {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
+    {Fact::stats, "nightjar.stats", "object", "sensor_stats,sensor_stopped", "Events happened, sent and lost by class, CPU time, memory, programs."},
+    {Fact::hook, "nightjar.hook", "keyword", "*", "What produced the event."},
+    {Fact::incomplete, "nightjar.incomplete", "keyword[]", "*", "Fields that could not be read."},
+    {Fact::truncated, "nightjar.truncated", "object", "*", "Fields that were cut, with their full sizes in bytes."},
+    {Fact::raw, "nightjar.raw", "object", "*", "Exact bytes, base64, of fields that are not valid UTF-8."},
+};
+static_assert(std::size(facts) == fact_count);
+
+constexpr MissingBit missing[] = {
+    {WIRE_MISSING_EXECUTABLE, "process.executable", false},
+    {WIRE_MISSING_CWD, "process.working_directory", false},
+    {WIRE_MISSING_ARGS, "process.args", false},
+    {WIRE_MISSING_ENV, "process.env_vars", false},
+    {WIRE_MISSING_FILENAME, "nightjar.exec.filename", false},
+    {WIRE_MISSING_SCRIPTS, "nightjar.exec.scripts", false},
+    {WIRE_MISSING_CGROUP, "nightjar.cgroup.path", false},
+    {WIRE_MISSING_INTERPRETER, "nightjar.exec.interpreter", false},
+    {WIRE_CUT_EXECUTABLE, "process.executable", true},
+    {WIRE_CUT_CWD, "process.working_directory", true},
+};
+
+}  // namespace
+
+std::span<const EventInfo> all_events() { return events; }
+
+const EventInfo& event_info(Kind kind) {
+  for (const EventInfo& event : events) {
+    if (event.kind == kind) return event;
+  }
+  return events[0];  // not reached: every enumerator has a row (checked by a unit test)
+}
+
+const EventInfo* find_event(std::string_view action) {
+  for (const EventInfo& event : events) {
+    if (event.action == action) return &event;
+  }
+  return nullptr;
+}
+
+std::string_view wire_kind_name(unsigned wire_kind) {
+  switch (wire_kind) {
+    case WIRE_EXEC_DATA: return "exec_data";
+    case WIRE_EXEC_SCRIPT: return "exec_script";
+    case WIRE_CGROUP: return "cgroup";
+    default: return event_info(static_cast<Kind>(wire_kind)).action;
+  }
+}
+
+std::span<const FactInfo> all_facts() { return facts; }
+
+const FactInfo& fact_info(Fact fact) {
+  for (const FactInfo& info : facts) {
+    if (info.fact == fact) return info;
+  }
+  return facts[0];
+}
+
+bool fact_applies(const FactInfo& fact, const EventInfo& event) {
+  if (fact.events == "*") return true;
+  for (std::string_view rest = fact.events; !rest.empty();) {
+    const auto comma = rest.find(',');
+    if (rest.substr(0, comma) == event.action) return true;
+    if (comma == std::string_view::npos) break;
+    rest.remove_prefix(comma + 1);
+  }
+  return false;
+}
+
+std::span<const MissingBit> missing_bits() { return missing; }
+
+}  // namespace nightjar

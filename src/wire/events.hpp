@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of events and of the fields that user space adds to them. Together with the descriptions in wire/*.h this is the
+// one table that the encoder, `nightjar events`, the --events option and the tests read.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "wire/describe.hpp"
+
+namespace nightjar {
+
+/// Numbers below 64 are wire kinds (enum wire_kind); the agent's own events follow.
+enum class Kind : std::uint8_t {
+  fork = 1,
+  exec = 2,
+  exit = 3,
+  process_snapshot = 4,
+  exec_failed = 5,
+  sensor_started = 64,
+  sensor_stopped,
+  sensor_stats,
+  events_lost,
+};
+
+struct EventInfo {
+  Kind kind;
+  std::string_view action;    ///< event.action, and the name in --events
+  std::string_view family;    ///< "process", "sensor"
+  std::string_view ecs_kind;  ///< event.kind
+  std::string_view category;  ///< event.category, JSON
+  std::string_view type;      ///< event.type, JSON
+  std::string_view outcome;   ///< event.outcome
+  bool by_default;            ///< part of its family and of "all"; else only when named
+  std::span<const wire::Field> fields;
+  std::string_view doc;
+};
+
+std::span<const EventInfo> all_events();
+const EventInfo& event_info(Kind kind);
+/// Null when there is no event of that name.
+const EventInfo* find_event(std::string_view action);
+/// Name of a wire kind for losses: the event's, or of the part that is not an event ("exec_data").
+std::string_view wire_kind_name(unsigned wire_kind);
+
+/// A field whose value user space works out; handed to the encoder as finished JSON.
+enum class Fact : std::uint8_t {
+  timestamp,
+  event_id,
+  event_sequence,
+  entity_id,
+  start,
+  executable,
+  args,
+  command_line,
+  user_id,
+  parent_entity_id,
+  parent_executable,
+  parent_name,
+  session_entity_id,
+  group_entity_id,
+  working_directory,
+  env_vars,
+  previous_executable,
+  interactive,
+  tty_minor,
+  exec_filename,
+  exec_interpreter,
+  exec_scripts,
+  error_message,
+  errno_number,
+  creator_pid,
+  ns_before,
+  end,
+  duration,
+  exit_code,
+  exit_signal,
+  exit_core_dumped,
+  exit_user_ns,
+  exit_system_ns,
+  cgroup_path,
+  container_id,
+  container_runtime,
+  version,
+  coverage,
+  scope,
+  transport,
+  buffers,
+  lost_count,
+  lost_class,
+  lost_cpu,
+  lost_reason,
+  lost_first,
+  lost_last,
+  stats,
+  hook,
+  incomplete,
+  truncated,
+  raw,
+  count_,
+};
+inline constexpr std::size_t fact_count = static_cast<std::size_t>(Fact::count_);
+
+struct FactInfo {
+  Fact fact;
+  std::string_view name;
+  std::string_view type;  ///< of the JSON value: "keyword", "long", "date", "keyword[]", "object", "boolean"
+  std::string_view events;  ///< "*", or a comma-separated list of actions
+  std::string_view doc;
+};
+
+std::span<const FactInfo> all_facts();
+const FactInfo& fact_info(Fact fact);
+bool fact_applies(const FactInfo& fact, const EventInfo& event);
+
+/// The field that a bit of wire_header::incomplete stands for (enum wire_missing).
+struct MissingBit {
+  std::uint32_t bit;
+  std::string_view field;
+  bool cut;  ///< shown but cut, in place of absent
+};
+std::span<const MissingBit> missing_bits();
+
+}  // namespace nightjar

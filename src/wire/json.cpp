@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/json.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace nightjar::json {
+namespace {
+
+constexpr std::array<bool, 256> make_plain() {
+  std::array<bool, 256> plain{};
+  for (unsigned c = 0x20; c < 0x7f; ++c) plain[c] = c != '"' && c != '\\';
+  return plain;
+}
+constexpr auto plain = make_plain();
+
+/// Length of the valid UTF-8 sequence at the front of `s` (RFC 3629: no overlong forms, no surrogates), 0 if none.
+std::size_t utf8_length(std::string_view s) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(s[i]); };
+  const auto continues = [&](std::size_t i) { return i < s.size() && (byte(i) & 0xc0) == 0x80; };
+  const unsigned lead = byte(0);
+  if (lead >= 0xc2 && lead <= 0xdf) return continues(1) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef) {
+    if (!continues(1) || !continues(2)) return 0;
+    if (lead == 0xe0 && byte(1) < 0xa0) return 0;
+    return lead == 0xed && byte(1) > 0x9f ? 0 : 3;
+  }
+  if (lead >= 0xf0 && lead <= 0xf4) {
+    if (!continues(1) || !continues(2) || !continues(3)) return 0;
+    if (lead == 0xf0 && byte(1) < 0x90) return 0;
+    return lead == 0xf4 && byte(1) > 0x8f ? 0 : 4;
+  }
+  return 0;
+}
+
+void control(std::string& to, unsigned char c) {
+  static constexpr char hex[] = "0123456789abcdef";
+  switch (c) {
+    case '"': to += "\\\""; return;
+    case '\\': to += "\\\\"; return;
+    case '\n': to += "\\n"; return;
+    case '\t': to += "\\t"; return;
+    case '\r': to += "\\r"; return;
+    default: break;
+  }
+  to += "\\u00";
+  to += hex[c >> 4];
+  to += hex[c & 15];
+}
+
+}  // namespace
+
+bool string(std::string& to, std::string_view bytes) {
+  bool exact = true;
+  to += '"';
+  while (!bytes.empty()) {
+    const auto run = static_cast<std::size_t>(
+        std::find_if(bytes.begin(), bytes.end(), [](char c) { return !plain[static_cast<unsigned char>(c)]; }) -
+        bytes.begin());
+    to.append(bytes.substr(0, run));
+    bytes.remove_prefix(run);
+    if (bytes.empty()) break;
+    const auto c = static_cast<unsigned char>(bytes.front());
+    std::size_t used = 1;
+    if (c < 0x80) {
+      control(to, c);
+    } else if (const std::size_t length = utf8_length(bytes)) {
+      to.append(bytes.substr(0, length));
+      used = length;
+    } else {
+      to += "\xef\xbf\xbd";
+      exact = false;
+    }
+    bytes.remove_prefix(used);
+  }
+  to += '"';
+  return exact;
+}
+
+void base64(std::string& to, std::string_view bytes) {
+  static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const auto byte = [&](std::size_t i) -> unsigned {
+    return i < bytes.size() ? static_cast<unsigned char>(bytes[i]) : 0U;
+  };
+  to += '"';
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const unsigned group = byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2);
+    to += alphabet[group >> 18];
+    to += alphabet[group >> 12 & 63];
+    to += i + 1 < bytes.size() ? alphabet[group >> 6 & 63] : '=';
+    to += i + 2 < bytes.size() ? alphabet[group & 63] : '=';
+  }
+  to += '"';
+}
+
+void timestamp(std::string& to, std::int64_t unix_ns) {
+  constexpr std::int64_t second = 1'000'000'000;
+  constexpr std::int64_t last = 253'402'300'799;  // 9999-12-31T23:59:59Z; int64 nanoseconds end in 2262 anyway
+  unix_ns = std::max<std::int64_t>(unix_ns, 0);
+  const std::int64_t seconds = std::min(unix_ns / second, last);
+  // Civil date from days: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days.
+  const std::int64_t days = seconds / 86400 + 719468;
+  const std::int64_t era = days / 146097;
+  const auto day_of_era = static_cast<unsigned>(days - era * 146097);
+  const unsigned year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+  const unsigned day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const unsigned shifted_month = (5 * day_of_year + 2) / 153;
+  const unsigned day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+  const unsigned month = shifted_month < 10 ? shifted_month + 3 : shifted_month - 9;
+  const auto year = static_cast<unsigned>(year_of_era + static_cast<unsigned>(era) * 400 + (month <= 2 ? 1 : 0));
+  const auto of_day = static_cast<unsigned>(seconds % 86400);
+
+  char text[] = "\"0000-00-00T00:00:00.000000000Z\"";
+  const auto put = [&](unsigned at, unsigned width, unsigned value) {
+    for (unsigned i = width; i-- > 0; value /= 10) text[at + i] = static_cast<char>('0' + value % 10);
+  };
+  put(1, 4, year);
+  put(6, 2, month);
+  put(9, 2, day);
+  put(12, 2, of_day / 3600);
+  put(15, 2, of_day / 60 % 60);
+  put(18, 2, of_day % 60);
+  put(21, 9, static_cast<unsigned>(unix_ns % second));
+  to.append(text, sizeof text - 1);
+}
+
+std::string nested_object(std::vector<Named> values) {
+  std::sort(values.begin(), values.end(), [](const Named& a, const Named& b) { return a.first < b.first; });
+  std::string out = "{";
+  std::vector<std::string_view> open;
+  const auto comma = [&] {
+    if (out.back() != '{') out += ',';
+  };
+  for (const auto& [name, value] : values) {
+    std::vector<std::string_view> parts;
+    for (std::string_view rest = name;;) {
+      const auto dot = rest.find('.');
+      parts.push_back(rest.substr(0, dot));
+      if (dot == std::string_view::npos) break;
+      rest.remove_prefix(dot + 1);
+    }
+    std::size_t common = 0;
+    while (common < open.size() && common + 1 < parts.size() && open[common] == parts[common]) ++common;
+    out.append(open.size() - common, '}');
+    open.resize(common);
+    for (; open.size() + 1 < parts.size(); open.push_back(parts[open.size()])) {
+      comma();
+      string(out, parts[open.size()]);
+      out += ":{";
+    }
+    comma();
+    string(out, parts.back());
+    out += ':';
+    out += value;
+  }
+  out.append(open.size() + 1, '}');
+  return out;
+}
+
+}  // namespace nightjar::json

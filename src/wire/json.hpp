@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing JSON, and nothing else: no parsing, no allocation but the growth of the string written to.
+#pragma once
+
+#include <charconv>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nightjar::json {
+
+template <class Integer>
+void number(std::string& to, Integer value) {
+  char digits[24];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
+  to.append(digits, end);
+}
+
+/// A JSON string. Bytes that are not UTF-8 become U+FFFD, one each; false is returned then, and the caller keeps the exact bytes
+/// beside it (base64).
+bool string(std::string& to, std::string_view bytes);
+
+inline std::string quoted(std::string_view text) {
+  std::string out;
+  string(out, text);
+  return out;
+}
+
+/// RFC 4648 base64 with padding, as a JSON string.
+void base64(std::string& to, std::string_view bytes);
+
+/// RFC 3339, UTC, nine decimals, as a JSON string. The years 1970 to 9999; what lies outside is shown as the nearest end.
+void timestamp(std::string& to, std::int64_t unix_ns);
+
+/// A value for a dotted name, already JSON.
+using Named = std::pair<std::string_view, std::string>;
+
+/// {"a":{"b":1,"c":2}} from a.b=1, a.c=2. Names must not repeat, and none may be another's prefix at a dot.
+std::string nested_object(std::vector<Named> values);
+
+}  // namespace nightjar::json

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "wire/record.hpp"
+
+#include <string>
+
+namespace nightjar {
+namespace {
+
+std::size_t fixed_size(unsigned kind) {
+  switch (kind) {
+    case WIRE_PROCESS_FORK: return sizeof(process_fork);
+    case WIRE_PROCESS_EXEC:
+    case WIRE_PROCESS_SNAPSHOT: return sizeof(process_exec);
+    case WIRE_PROCESS_EXIT: return sizeof(process_exit);
+    case WIRE_EXEC_FAILED: return sizeof(exec_failed);
+    case WIRE_EXEC_DATA: return sizeof(exec_data);
+    case WIRE_EXEC_SCRIPT: return sizeof(exec_script);
+    case WIRE_CGROUP: return sizeof(cgroup_path);
+    default: return SIZE_MAX;
+  }
+}
+
+}  // namespace
+
+std::optional<Bytes> checked_record(Bytes bytes) {
+  if (bytes.size() < sizeof(wire_header)) return std::nullopt;
+  wire_header header;
+  std::memcpy(&header, bytes.data(), sizeof header);
+  if (header.size > bytes.size() || header.size < fixed_size(header.kind)) return std::nullopt;
+  return bytes.first(header.size);
+}
+
+std::string join_path(std::string_view components) {
+  if (components.empty()) return {};
+  std::string path;
+  path.reserve(components.size() + 1);
+  while (!components.empty()) {
+    if (components.back() == '\0') components.remove_suffix(1);
+    const auto before = components.rfind('\0');
+    const std::string_view name = before == std::string_view::npos ? components : components.substr(before + 1);
+    path += '/';
+    path += name;
+    components.remove_suffix(name.size());
+  }
+  return path;
+}
+
+std::vector<std::string_view> split_strings(std::string_view block) {
+  std::vector<std::string_view> strings;
+  while (!block.empty()) {
+    const auto end = block.find('\0');
+    strings.push_back(block.substr(0, end));
+    if (end == std::string_view::npos) break;
+    block.remove_prefix(end + 1);
+  }
+  return strings;
+}
+
+}  // namespace nightjar

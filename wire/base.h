@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What crosses from the BPF programs (C) to user space (C++20). Private to one build: the BPF object is inside the agent, so the
+ * two never differ in version. Only the JSON is a contract.
+ *
+ * No enum, bool, long or pointer in a wire struct, and no implicit padding (-Wpadded): what the compiler would leave
+ * between members would be old kernel memory. */
+#pragma once
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define WIRE_ASSERT(cond) static_assert(cond, #cond)
+#else
+#define WIRE_ASSERT(cond) _Static_assert(cond, #cond)
+#endif
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wpadded"
+
+/* Bytes [off, off + len) of the record that holds the slice; len 0: absent. */
+struct wire_slice {
+	__u32 off;
+	__u32 len;
+};
+
+/* Numbers are never reused; a removed kind leaves its number behind. */
+enum wire_kind {
+	/* Not a record: counts processes that did not fit into the scope's map; they and their children go unseen. */
+	WIRE_SCOPE_FULL = 0,
+	WIRE_PROCESS_FORK = 1,
+	WIRE_PROCESS_EXEC = 2,
+	WIRE_PROCESS_EXIT = 3,
+	WIRE_PROCESS_SNAPSHOT = 4,
+	WIRE_EXEC_FAILED = 5,
+	/* Not events: parts that the agent joins to events. */
+	WIRE_EXEC_DATA = 6,   /* a piece of argv and environment that did not fit the exec record */
+	WIRE_EXEC_SCRIPT = 7, /* one script of a #! chain, before its exec */
+	WIRE_CGROUP = 8,      /* the path of a cgroup, once a cgroup */
+	WIRE_KIND_END
+};
+
+/* Things that a program may fail to read; the record's header names them, the agent reports them as
+ * nightjar.incomplete. */
+enum wire_missing {
+	WIRE_MISSING_EXECUTABLE = 1 << 0,
+	WIRE_MISSING_CWD = 1 << 1,
+	WIRE_MISSING_ARGS = 1 << 2,
+	WIRE_MISSING_ENV = 1 << 3,
+	WIRE_MISSING_FILENAME = 1 << 4,
+	WIRE_MISSING_SCRIPTS = 1 << 5,
+	WIRE_MISSING_CGROUP = 1 << 6,
+	WIRE_MISSING_INTERPRETER = 1 << 7,
+	/* The path was longer than the limits: shown, but cut at the root's end. */
+	WIRE_CUT_EXECUTABLE = 1 << 8,
+	WIRE_CUT_CWD = 1 << 9,
+};
+
+struct wire_header {
+	__u64 time_ns;    /* CLOCK_BOOTTIME */
+	__u64 seq;        /* counts the records of this kind on this CPU, lost ones too: a gap is a loss */
+	__u32 size;       /* bytes of this record, header and tail included */
+	__u16 kind;       /* enum wire_kind */
+	__u16 cpu;
+	__u32 incomplete; /* enum wire_missing */
+	__u32 is_self;    /* of a snapshot: the agent's own process */
+};
+WIRE_ASSERT(sizeof(struct wire_header) == 32);
+
+/* The namespaces of a task: inode numbers, 0 where the kernel has no such kind. */
+struct wire_namespaces {
+	__u32 mnt;
+	__u32 pid;
+	__u32 net;
+	__u32 user;
+	__u32 uts;
+	__u32 ipc;
+	__u32 cgroup;
+	__u32 time;
+};
+WIRE_ASSERT(sizeof(struct wire_namespaces) == 32);
+
+/* The acting process. Ids are those of the root pid namespace unless said otherwise. */
+struct wire_task {
+	__u64 start_ns;        /* of the thread group leader, CLOCK_BOOTTIME */
+	__u64 parent_start_ns; /* of the parent's thread group leader */
+	__u64 cgroup_id;
+	__u32 pid;  /* thread group */
+	__u32 tid;  /* acting thread */
+	__u32 vpid; /* the thread group in its own innermost pid namespace */
+	__u32 parent_pid;
+	__u32 uid; /* effective */
+	__u32 gid;
+	__u32 ruid; /* real */
+	__u32 rgid;
+	__u32 suid; /* saved */
+	__u32 sgid;
+	__u32 login_uid; /* ~0: not set */
+	__u32 pad0;
+	struct wire_namespaces ns;
+	char comm[16]; /* of the thread group leader */
+};
+WIRE_ASSERT(sizeof(struct wire_task) == 120);
+
+/* Counted in the kernel for each kind on each CPU (map "counters"). happened = sent + lost. */
+struct wire_counter {
+	__u64 happened; /* also the next sequence number */
+	__u64 lost;     /* the buffer was full */
+	__u64 first_lost_ns; /* in the reader's current epoch */
+	__u64 last_lost_ns;
+	__u64 epoch; /* the reader's epoch at the last loss */
+};
+WIRE_ASSERT(sizeof(struct wire_counter) == 40);
+
+/* Which processes the programs look at (constant "scope_mode"). */
+enum wire_scope {
+	WIRE_SCOPE_ALL = 0,
+	WIRE_SCOPE_TREE = 1,   /* map "scope_tree" holds every process of the tree */
+	WIRE_SCOPE_CGROUP = 2, /* cgroup2: below constant "scope_cgroup" */
+};
+
+/* Value of the map "scope_tree", key: thread group id. */
+struct wire_scope_entry {
+	__u64 start_ns;      /* 0: any; else an entry of another start is an old process's and does not count */
+	__u32 children_only; /* the process itself is not in scope, its children are: the agent that starts COMMAND */
+	__u32 pad0;
+};
+WIRE_ASSERT(sizeof(struct wire_scope_entry) == 16);
+
+/* Map "reader", one entry, mapped into user space. */
+struct wire_reader {
+	__u64 epoch; /* goes up each time the reader has told the losses */
+	__u32 idle; /* the reader waits: the next record wakes it and clears this */
+	__u32 pad0;
+};
+WIRE_ASSERT(sizeof(struct wire_reader) == 16);
+
+#pragma GCC diagnostic pop
+
+#ifdef __cplusplus
+#include "wire/describe.hpp"
+
+// clang-format off
+WIRE_SCHEMA(wire_header,
+  HIDDEN(time_ns), HIDDEN(seq), HIDDEN(size), HIDDEN(kind), HIDDEN(cpu), HIDDEN(incomplete), HIDDEN(is_self));
+
+WIRE_SCHEMA(wire_namespaces,
+  FIELD(mnt, "nightjar.ns.mnt", as::number.unless(0), "Mount namespace, inode number."),
+  FIELD(pid, "nightjar.ns.pid", as::number.unless(0), "Pid namespace that the process is in, inode number."),
+  FIELD(net, "nightjar.ns.net", as::number.unless(0), "Network namespace, inode number."),
+  FIELD(user, "nightjar.ns.user", as::number.unless(0), "User namespace of the credentials, inode number."),
+  FIELD(uts, "nightjar.ns.uts", as::number.unless(0), "UTS namespace, inode number."),
+  FIELD(ipc, "nightjar.ns.ipc", as::number.unless(0), "IPC namespace, inode number."),
+  FIELD(cgroup, "nightjar.ns.cgroup", as::number.unless(0), "Cgroup namespace, inode number."),
+  FIELD(time, "nightjar.ns.time", as::number.unless(0), "Time namespace, inode number (kernel 5.6)."));
+
+WIRE_SCHEMA(wire_task,
+  HIDDEN(start_ns),
+  HIDDEN(parent_start_ns),
+  FIELD(cgroup_id, "nightjar.cgroup.id", as::number.unless(0), "Cgroup id: the inode number of the cgroup's directory."),
+  FIELD(pid, "process.pid", as::number, "Process (thread group) id in the root pid namespace."),
+  FIELD(tid, "process.thread.id", as::number, "The acting thread, root pid namespace."),
+  FIELD(vpid, "process.vpid", as::number, "Process id inside its own innermost pid namespace."),
+  FIELD(parent_pid, "process.parent.pid", as::number, "Process id of the real parent, root pid namespace."),
+  FIELD(uid, "process.user.id", as::keyword, "Effective user id, in the initial user namespace."),
+  FIELD(gid, "process.group.id", as::keyword, "Effective group id."),
+  FIELD(ruid, "process.real_user.id", as::keyword, "Real user id."),
+  FIELD(rgid, "process.real_group.id", as::keyword, "Real group id."),
+  FIELD(suid, "process.saved_user.id", as::keyword, "Saved user id."),
+  FIELD(sgid, "process.saved_group.id", as::keyword, "Saved group id."),
+  FIELD(login_uid, "nightjar.login_uid", as::number.unless(0xffffffff), "Audit login uid: who logged in, whatever happened since."),
+  PADDING(pad0),
+  INLINED(ns),
+  FIELD(comm, "process.name", as::text, "The kernel's name of the process (comm), at most 15 bytes."));
+// clang-format on
+#endif
