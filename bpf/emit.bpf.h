@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Records on their way out: the two buffers, sequence numbers, losses, wakeups.
+ *
+ * A record is built in the scratch of its own program and sent once, packed to size. A scratch belongs to one program
+ * and one CPU: raw tracepoints run with preemption off (or, on PREEMPT_RT, with the kernel's per-program recursion guard), and fentry
+ * programs and kprobes have that guard, so no second run of the same program can come between (a run that the guard
+ * skips is counted by the kernel: recursion_misses, told in sensor_stats).
+ *
+ * What families share is __weak: the linker keeps one. */
+#pragma once
+#include "read.bpf.h"
+#include "wire/base.h"
+
+/* BPF_MAP_TYPE_PERF_EVENT_ARRAY in place of the ring buffers when the agent says so, before load. */
+const volatile __u32 use_ring __weak = 1;
+/* Start of every sequence: boot time at load, so that no later sensor of this boot repeats an event id. */
+const volatile __u64 sequence_base __weak = 0;
+/* The reader is woken when this many bytes wait, even if it is not idle. */
+const volatile __u64 wakeup_bytes __weak = 1 << 20;
+
+/* fork, exec, exit and credentials have their own buffer: a storm of anything else cannot push them out. The sizes are
+ * set by the agent. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} lifecycle __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} activity __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, WIRE_KIND_END);
+	__type(key, __u32);
+	__type(value, struct wire_counter);
+} counters __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct wire_reader);
+} reader __weak SEC(".maps");
+
+/* One buffer of `record` for each possible CPU (the agent sets max_entries). Not a per-CPU array: those are limited to
+ * 32 KiB a value. */
+#define SCRATCH(name, record)                       \
+	struct {                                    \
+		__uint(type, BPF_MAP_TYPE_ARRAY);   \
+		__uint(max_entries, 1);             \
+		__type(key, __u32);                 \
+		__type(value, record);              \
+	} name SEC(".maps")
+
+static __always_inline void *scratch_of_this_cpu(void *map)
+{
+	__u32 cpu = bpf_get_smp_processor_id();
+
+	return bpf_map_lookup_elem(map, &cpu);
+}
+
+static __always_inline struct wire_counter *counter_of(__u32 kind)
+{
+	return bpf_map_lookup_elem(&counters, &kind);
+}
+
+/* Fills the header and counts the record as happened. False: nothing can be sent (never, for a kind that exists). */
+static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
+{
+	struct wire_counter *counter = counter_of(kind);
+
+	if (!counter)
+		return false;
+	hdr->time_ns = bpf_ktime_get_boot_ns();
+	hdr->seq = sequence_base + counter->happened++;
+	hdr->size = 0;
+	hdr->kind = kind;
+	hdr->cpu = bpf_get_smp_processor_id();
+	hdr->incomplete = 0;
+	hdr->is_self = 0;
+	return true;
+}
+
+static __always_inline void count_loss(__u32 kind, __u64 now)
+{
+	struct wire_counter *counter = counter_of(kind);
+	__u32 zero = 0;
+	struct wire_reader *r = bpf_map_lookup_elem(&reader, &zero);
+
+	if (!counter || !r)
+		return;
+	if (!counter->lost || counter->epoch != r->epoch)
+		counter->first_lost_ns = now;
+	counter->epoch = r->epoch;
+	counter->last_lost_ns = now;
+	counter->lost++;
+}
+
+/* Waking the reader costs more than everything else together (an interrupt and two context switches), so it is woken by the first record after
+ * it went to sleep, and when much waits. In between it comes by itself every few milliseconds. */
+static __always_inline __u64 wakeup_flag(void *ring)
+{
+	__u32 zero = 0;
+	struct wire_reader *r = bpf_map_lookup_elem(&reader, &zero);
+
+	if (r && r->idle) {
+		r->idle = 0;
+		return BPF_RB_FORCE_WAKEUP;
+	}
+	if (bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA) >= wakeup_bytes)
+		return BPF_RB_FORCE_WAKEUP;
+	return BPF_RB_NO_WAKEUP;
+}
+
+/* Sends the record; `size` must be bounded by the caller. False, and counted, when the buffer is full. */
+static __always_inline bool send_record(void *ctx, void *buffer, struct wire_header *hdr, __u64 size)
+{
+	long err;
+
+	hdr->size = size;
+	if (use_ring)
+		err = bpf_ringbuf_output(buffer, hdr, size, wakeup_flag(buffer));
+	else
+		err = bpf_perf_event_output(ctx, buffer, BPF_F_CURRENT_CPU, hdr, size);
+	if (err) {
+		count_loss(hdr->kind, hdr->time_ns);
+		return false;
+	}
+	return true;
+}

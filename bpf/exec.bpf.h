@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What an exec record and a snapshot record share: the image that a process runs. */
+#pragma once
+#include "scope.bpf.h"
+#include "wire/process.h"
+
+#define FILENAME_BYTES 4096 /* PATH_MAX; the kernel takes no longer name */
+#define INTERPRETER_BYTES 256 /* BINPRM_BUF_SIZE */
+
+/* Where each part may begin at the latest. */
+#define EXECUTABLE_END PATH_BYTES
+#define CWD_END (EXECUTABLE_END + PATH_BYTES)
+#define FILENAME_END (CWD_END + FILENAME_BYTES)
+#define STRINGS_END (FILENAME_END + INTERPRETER_BYTES)
+
+/* argv and environment up to here travel in the record itself; what is before is sent in pieces. A perf record must stay
+ * below 64 KiB. */
+#define INLINE_MAX 0x7fff
+#define PIECE_BYTES 57344
+#define PIECES_MAX 48 /* 2.6 MiB; the kernel's own limit is a quarter of the stack limit, 2 MiB by default */
+
+struct exec_scratch {
+	struct process_exec rec;
+	__u8 tail[STRINGS_END + INLINE_MAX + 1];
+};
+WIRE_ASSERT(sizeof(struct exec_scratch) < 65000);
+
+struct piece_scratch {
+	struct exec_data rec;
+	__u8 tail[PIECE_BYTES];
+};
+
+static __always_inline bool is_memfd(struct dentry *dentry)
+{
+	char name[8] = {};
+
+	if (BPF_CORE_READ(dentry, d_parent) != dentry)
+		return false;
+	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
+	return __builtin_memcmp(name, "memfd:", 6) == 0;
+}
+
+/* The kernel id of user 0 in a user namespace, if its first range has it; else no id. */
+static __always_inline __u32 root_of(struct user_namespace *ns)
+{
+	__u32 first = BPF_CORE_READ(ns, uid_map.extent[0].first);
+	__u32 ranges = BPF_CORE_READ(ns, uid_map.nr_extents);
+
+	if (BPF_CORE_READ(ns, level) == 0)
+		return 0;
+	return ranges && ranges <= 5 && first == 0 ? BPF_CORE_READ(ns, uid_map.extent[0].lower_first) : ~0U;
+}
+
+#define read_capabilities(cred, set)                                                  \
+	({                                                                            \
+		__u64 caps_ = 0;                                                      \
+		bpf_probe_read_kernel(&caps_, sizeof(caps_),                          \
+				      (void *)(cred) + bpf_core_field_offset(struct cred, set)); \
+		caps_;                                                                \
+	})
+
+/* Capabilities, and whether the file gave some: a process that runs neither as real nor as effective root of its
+ * user namespace has no permitted capability after an exec but ambient ones and the file's (capabilities(7),
+ * "Transformation of capabilities during execve()"). */
+static __always_inline void fill_capabilities(struct process_exec *rec, struct task_struct *task)
+{
+	const struct cred *cred = BPF_CORE_READ(task, real_cred);
+	__u32 root = root_of(BPF_CORE_READ(cred, user_ns));
+
+	rec->cap_effective = read_capabilities(cred, cap_effective);
+	rec->cap_permitted = read_capabilities(cred, cap_permitted);
+	rec->cap_inheritable = read_capabilities(cred, cap_inheritable);
+	rec->cap_bounding = read_capabilities(cred, cap_bset);
+	rec->cap_ambient = read_capabilities(cred, cap_ambient);
+	if (root != ~0U && rec->task.uid != root && rec->task.ruid != root && (rec->cap_permitted & ~rec->cap_ambient))
+		rec->flags |= WIRE_EXEC_FILE_CAPS;
+}
+
+static __always_inline void fill_file(struct process_exec *rec, struct file *file, struct dentry *dentry)
+{
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct file_times times = inode_times(inode);
+
+	rec->file.inode = BPF_CORE_READ(inode, i_ino);
+	rec->file.size = BPF_CORE_READ(inode, i_size);
+	rec->file.mtime_ns = times.mtime_ns;
+	rec->file.ctime_ns = times.ctime_ns;
+	rec->file.dev = BPF_CORE_READ(sb, s_dev);
+	rec->file.mode = BPF_CORE_READ(inode, i_mode);
+	rec->file.uid = BPF_CORE_READ(inode, i_uid.val);
+	rec->file.gid = BPF_CORE_READ(inode, i_gid.val);
+	if (rec->file.mode & S_ISUID)
+		rec->flags |= WIRE_EXEC_SETUID;
+	if ((rec->file.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
+		rec->flags |= WIRE_EXEC_SETGID;
+	if (is_memfd(dentry))
+		rec->flags |= WIRE_EXEC_MEMFD;
+	else if (!BPF_CORE_READ(dentry, d_hash.pprev) || !BPF_CORE_READ(inode, i_nlink))
+		rec->flags |= WIRE_EXEC_DELETED;
+	if (BPF_CORE_READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC && overlay_inode_is_upper(inode))
+		rec->flags |= WIRE_EXEC_UPPER_LAYER;
+}
+
+static __always_inline void fill_session(struct process_exec *rec, struct task_struct *task)
+{
+	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+
+	rec->session_pid = signal_pid_nr(task, PIDTYPE_SID);
+	rec->group_pid = signal_pid_nr(task, PIDTYPE_PGID);
+	rec->tty_major = 0;
+	rec->tty_minor = 0;
+	if (tty) {
+		rec->tty_major = BPF_CORE_READ(tty, driver, major);
+		rec->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+	}
+}
+
+/* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used. */
+static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task,
+					enum path_user user)
+{
+	struct process_exec *rec = &s->rec;
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	__u64 at;
+
+	rec->flags = 0;
+	rec->old_tid = 0;
+	rec->args_count = 0;
+	rec->data_before = 0;
+	rec->args_bytes = 0;
+	rec->env_bytes = 0;
+	__builtin_memset(&rec->executable, 0, 5 * sizeof(struct wire_slice));
+	fill_file(rec, file, dentry);
+	fill_capabilities(rec, task);
+	fill_session(rec, task);
+
+	at = put_path(s->tail, user, BPF_CORE_READ(file, f_path.mnt), dentry, &rec->hdr.incomplete,
+		      WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
+	rec->executable.off = sizeof(*rec);
+	rec->executable.len = at;
+	opaque(at);
+	if (at > EXECUTABLE_END)
+		return 0;
+	rec->cwd.off = sizeof(*rec) + at;
+	rec->cwd.len = put_path(s->tail + at, user, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
+				&rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
+	return at + rec->cwd.len;
+}

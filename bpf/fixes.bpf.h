@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* One accessor for each thing that kernels do differently, newest shape first, each with the commit that changed it.
+ * Callers never see the difference. */
+#pragma once
+#include "read.bpf.h"
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct timespec64 {
+	__s64 tv_sec;
+	long tv_nsec;
+};
+
+struct inode___split_times {
+	__s64 i_mtime_sec, i_ctime_sec;
+	__u32 i_mtime_nsec, i_ctime_nsec;
+};
+struct inode___private_times {
+	struct timespec64 __i_mtime, __i_ctime;
+};
+struct inode___private_ctime {
+	struct timespec64 i_mtime, __i_ctime;
+};
+struct inode___public_times {
+	struct timespec64 i_mtime, i_ctime;
+};
+
+struct kernfs_node___rcu_parent {
+	struct kernfs_node *__parent;
+};
+struct kernfs_node___plain_parent {
+	struct kernfs_node *parent;
+};
+
+struct cgroup___ancestor_pointers {
+	struct cgroup *ancestors[1];
+};
+struct cgroup___ancestor_ids {
+	__u64 ancestor_ids[1];
+};
+
+struct task_struct___audit_info {
+	struct audit_task_info *audit;
+};
+struct audit_task_info {
+	kuid_t loginuid;
+};
+
+#pragma clang attribute pop
+
+#define NSEC_PER_SEC 1000000000LL
+
+struct file_times {
+	__s64 mtime_ns, ctime_ns;
+};
+
+/* Linux kernel commit 3aa63a569c64 ("fs: switch timespec64 fields in inode to discrete integers") (in v6.11),
+ * 12cd44023651 ("fs: rename inode i_atime and i_mtime fields") (in v6.7),
+ * 13bc24457850 ("fs: rename i_ctime field to __i_ctime") (in v6.6). */
+static __always_inline struct file_times inode_times(struct inode *inode)
+{
+	struct file_times t = {};
+
+	if (bpf_core_field_exists(struct inode___split_times, i_mtime_sec)) {
+		struct inode___split_times *i = (void *)inode;
+
+		t.mtime_ns = BPF_CORE_READ(i, i_mtime_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime_nsec);
+		t.ctime_ns = BPF_CORE_READ(i, i_ctime_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_ctime_nsec);
+	} else if (bpf_core_field_exists(struct inode___private_times, __i_mtime)) {
+		struct inode___private_times *i = (void *)inode;
+
+		t.mtime_ns = BPF_CORE_READ(i, __i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_mtime.tv_nsec);
+		t.ctime_ns = BPF_CORE_READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_ctime.tv_nsec);
+	} else if (bpf_core_field_exists(struct inode___private_ctime, __i_ctime)) {
+		struct inode___private_ctime *i = (void *)inode;
+
+		t.mtime_ns = BPF_CORE_READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime.tv_nsec);
+		t.ctime_ns = BPF_CORE_READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_ctime.tv_nsec);
+	} else {
+		struct inode___public_times *i = (void *)inode;
+
+		t.mtime_ns = BPF_CORE_READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime.tv_nsec);
+		t.ctime_ns = BPF_CORE_READ(i, i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_ctime.tv_nsec);
+	}
+	return t;
+}
+
+/* Linux kernel commit 741c10b096bc ("kernfs: Use RCU to access kernfs_node::name.") and 633488947ef6 ("kernfs: Use
+ * RCU to access kernfs_node::parent.") (in v6.15). */
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(struct kernfs_node___rcu_parent, __parent))
+		return BPF_CORE_READ((struct kernfs_node___rcu_parent *)node, __parent);
+	return BPF_CORE_READ((struct kernfs_node___plain_parent *)node, parent);
+}
+
+/* The id of the ancestor at `level`, which must not be deeper than the cgroup itself.
+ * Linux kernel commit 7f203bc89eb6 ("cgroup: Replace cgroup->ancestor_ids[] with ->ancestors[]") (in v6.1). */
+static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgroup, __u32 level)
+{
+	if (bpf_core_field_exists(struct cgroup___ancestor_pointers, ancestors)) {
+		struct cgroup___ancestor_pointers *c = (void *)cgroup;
+		struct cgroup *ancestor = NULL;
+		__u64 at = (__u64)c + bpf_core_field_offset(struct cgroup___ancestor_pointers, ancestors);
+
+		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(at + (__u64)level * sizeof(void *)));
+		return BPF_CORE_READ(ancestor, kn, id);
+	} else {
+		struct cgroup___ancestor_ids *c = (void *)cgroup;
+		__u64 at = (__u64)c + bpf_core_field_offset(struct cgroup___ancestor_ids, ancestor_ids);
+		__u64 id = 0;
+
+		bpf_probe_read_kernel(&id, sizeof(id), (void *)(at + (__u64)level * sizeof(__u64)));
+		return id;
+	}
+}
+
+/* The audit login uid. Red Hat's 4.18 keeps it in task->audit; a kernel without CONFIG_AUDIT has none. */
+static __always_inline __u32 task_login_uid(struct task_struct *task)
+{
+	if (bpf_core_field_exists(struct task_struct, loginuid))
+		return BPF_CORE_READ(task, loginuid.val);
+	if (bpf_core_field_exists(struct task_struct___audit_info, audit))
+		return BPF_CORE_READ((struct task_struct___audit_info *)task, audit, loginuid.val);
+	return ~0U;
+}
+
+/* The upper dentry of an overlayfs inode: struct ovl_inode is private to the module, but since 4.13 (commit
+ * 09d8b586731b ("ovl: move __upperdentry to ovl_inode")) the pointer follows the embedded inode. */
+static __always_inline bool overlay_inode_is_upper(struct inode *inode)
+{
+	void *upper = NULL;
+
+	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
+	return upper != NULL;
+}

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Paths, as components from leaf to root, each ended by a NUL: the order in which the kernel's pointers lead. User space
+ * turns them round. */
+#pragma once
+#include "fixes.bpf.h"
+
+#define NAME_BYTES 256 /* NAME_MAX and the terminator */
+/* Deeper paths are cut at the root's end and marked. Each step is verified: 512 is as deep as 5.10's verifier goes
+ * (8192 pending branches) with room to spare; a path of PATH_MAX with components of 8 bytes fits. */
+#define PATH_COMPONENTS 512
+
+/* The state of a walk lives in map memory (the caller's scratch), not in registers: the verifier then knows nothing of it
+ * but what the check before each write says, so that every iteration looks the same to it, and it needs tens of
+ * thousands of steps in place of more than a million. */
+struct path_walk {
+	__u64 at;     /* where the next component goes */
+	__u32 cut;    /* more components than the limit, or no room */
+	__u32 failed; /* a read failed; what was written is dropped */
+};
+
+/* Writes one component. False: no room, or unreadable. */
+static __always_inline bool put_component(volatile struct path_walk *walk, __u8 *base, __u64 limit, const void *name)
+{
+	__u64 at = walk->at;
+	long n;
+
+	if (at >= limit) {
+		walk->cut = 1;
+		return false;
+	}
+	n = bpf_probe_read_kernel_str(base + at, NAME_BYTES, name);
+	if (n <= 0) {
+		walk->failed = 1;
+		return false;
+	}
+	walk->at = at + n;
+	return true;
+}
+
+static __always_inline void begin_walk(volatile struct path_walk *walk, __u64 start)
+{
+	walk->at = start;
+	walk->cut = 0;
+	walk->failed = 0;
+}
+
+/* The length of what was walked; the root itself is one empty component. */
+static __always_inline __u32 end_walk(volatile struct path_walk *walk, __u8 *base, __u64 start, __u64 limit)
+{
+	__u64 at = walk->at;
+
+	if (walk->failed)
+		return 0;
+	if (at == start && at < limit) {
+		base[at] = 0;
+		at++;
+	}
+	return at - start;
+}
+
+static __always_inline struct mount *mount_of(struct vfsmount *mnt)
+{
+	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
+}
+
+/* A place to walk into: one for each user of paths on each CPU, so that no program meets another's half-walked path
+ * (the agent sets max_entries). */
+#define PATH_LIMIT 8192
+#define PATH_BYTES (PATH_LIMIT + NAME_BYTES)
+struct path_row {
+	struct path_walk walk;
+	__u8 bytes[PATH_BYTES];
+};
+
+enum path_user { PATH_OF_EXEC, PATH_OF_SCRIPT, PATH_OF_SNAPSHOT, PATH_USERS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PATH_USERS);
+	__type(key, __u32);
+	__type(value, struct path_row);
+} path_rows __weak SEC(".maps");
+
+static __always_inline __u32 path_row_of(enum path_user user)
+{
+	return bpf_get_smp_processor_id() * PATH_USERS + user;
+}
+
+/* Walks from the dentry to the root of its mount namespace, across mounts (what prepend_path does, but past a chroot), into a row of
+ * path_rows, and returns the length. A global function with plain numbers as arguments: the verifier checks it once
+ * (5.6), not once a call. */
+__weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry_address)
+{
+	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
+	struct dentry *dentry = (void *)dentry_address;
+	struct dentry *root;
+	struct mount *mnt;
+	int i;
+
+	if (!r)
+		return 0;
+	mnt = mount_of((void *)vfsmount);
+	root = BPF_CORE_READ(mnt, mnt.mnt_root);
+	begin_walk(&r->walk, 0);
+	for (i = 0; i < PATH_COMPONENTS; i++) {
+		struct dentry *parent;
+
+		if (dentry == root) {
+			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+
+			if (up == mnt || !up)
+				break;
+			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			mnt = up;
+			root = BPF_CORE_READ(mnt, mnt.mnt_root);
+			continue;
+		}
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (!put_component(&r->walk, r->bytes, PATH_LIMIT, BPF_CORE_READ(dentry, d_name.name)))
+			break;
+		/* Its own parent, yet not the root of a mount: a file that never had a place (memfd). */
+		if (parent == dentry)
+			break;
+		dentry = parent;
+	}
+	if (i == PATH_COMPONENTS)
+		r->walk.cut = 1;
+	return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
+}
+
+/* Walks a path and copies it to `to`, which must have room for PATH_BYTES. Sets the bits of `incomplete` that apply. Returns
+ * the length. */
+static __always_inline __u32 put_path(__u8 *to, enum path_user user, struct vfsmount *mnt, struct dentry *dentry,
+				      __u32 *incomplete, __u32 missing, __u32 cut)
+{
+	__u32 row = path_row_of(user);
+	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
+	__u64 len;
+
+	if (!r)
+		return 0;
+	len = walk_path(row, (__u64)mnt, (__u64)dentry);
+	if (r->walk.cut)
+		*incomplete |= cut;
+	opaque(len);
+	if (!len || len > PATH_BYTES || bpf_probe_read_kernel(to, len, r->bytes)) {
+		*incomplete |= missing;
+		return 0;
+	}
+	return len;
+}
+
+/* The same for a cgroup: kernfs nodes up to the root of the hierarchy. */
+#define CGROUP_COMPONENTS 32
+static __always_inline __u32 walk_kernfs(volatile struct path_walk *walk, __u8 *base, __u64 limit,
+					 struct kernfs_node *node)
+{
+	begin_walk(walk, 0);
+	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+
+		if (!parent || !put_component(walk, base, limit, BPF_CORE_READ(node, name)))
+			break;
+		node = parent;
+	}
+	return end_walk(walk, base, 0, limit);
+}

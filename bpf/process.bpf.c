@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* fork, exec and exit. One body for each event; the programs at the end are the hooks it can be attached to. */
+#include "exec.bpf.h"
+#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
+#include <bpf/bpf_tracing.h>
+
+const volatile __u32 want_env = 0; /* send the environment after argv; user space picks from it */
+
+SCRATCH(exec_scratch, struct exec_scratch);
+SCRATCH(piece_scratch, struct piece_scratch);
+SCRATCH(exec_cgroup, struct cgroup_scratch);
+SCRATCH(fork_scratch, struct process_fork);
+SCRATCH(fork_cgroup, struct cgroup_scratch);
+SCRATCH(exit_scratch, struct process_exit);
+SCRATCH(exit_cgroup, struct cgroup_scratch);
+
+/* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
+
+static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64 clone_flags, const bool direct)
+{
+	struct task_struct *creator = (void *)bpf_get_current_task();
+	struct process_fork *rec;
+
+	if ((clone_flags & CLONE_THREAD) || (KREAD(child, flags) & PF_KTHREAD))
+		return 0;
+	if (!fork_in_scope(creator, child, direct))
+		return 0;
+	rec = scratch_of_this_cpu(&fork_scratch);
+	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
+		return 0;
+	fill_task(&rec->task, child, direct);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup);
+	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
+	rec->clone_flags = clone_flags;
+	rec->creator_pid = BPF_CORE_READ(creator, tgid);
+	rec->pad0 = 0;
+	send_record(ctx, &lifecycle, &rec->hdr, sizeof(*rec));
+	return 0;
+}
+
+/* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
+
+/* Sends argv and environment, [at, at + total) of the process, in pieces until the rest fits into the exec record. Returns how many bytes were
+ * sent; less than needed when a piece was lost. */
+static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 at, __u64 total)
+{
+	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
+	__u64 done = 0;
+
+	if (!s)
+		return 0;
+	for (int i = 0; i < PIECES_MAX; i++) {
+		if (total - done <= INLINE_MAX)
+			break;
+		if (!begin_record(&s->rec.hdr, WIRE_EXEC_DATA))
+			break;
+		s->rec.pid = exec->task.pid;
+		s->rec.offset = done;
+		s->rec.data.off = sizeof(s->rec);
+		s->rec.data.len = PIECE_BYTES;
+		if (bpf_probe_read_user(s->tail, PIECE_BYTES, (void *)(at + done))) {
+			exec->hdr.incomplete |= WIRE_MISSING_ARGS;
+			break;
+		}
+		if (!send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(*s)))
+			break;
+		done += PIECE_BYTES;
+	}
+	return done;
+}
+
+static __always_inline __u64 span_of(__u64 start, __u64 end)
+{
+	return end > start ? end - start : 0;
+}
+
+/* argv and, behind it in memory, the environment: both lie where the kernel put them, in the new image's stack. */
+static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, struct task_struct *task, __u64 at,
+					    const bool direct)
+{
+	struct process_exec *rec = &s->rec;
+	struct mm_struct *mm = KREAD(task, mm);
+	__u64 start = KREAD(mm, arg_start);
+	__u64 args = span_of(start, KREAD(mm, arg_end));
+	__u64 env = want_env ? span_of(KREAD(mm, env_start), KREAD(mm, env_end)) : 0;
+	__u64 total = args + env;
+	__u64 len;
+
+	rec->args_bytes = args;
+	rec->env_bytes = env;
+	if (total > INLINE_MAX) {
+		__u64 done = send_pieces(ctx, rec, start, total);
+
+		rec->data_before = done;
+		start += done;
+		total -= done;
+		/* A piece was lost, or there were too many: what would follow the gap is not sent. */
+		if (total > INLINE_MAX)
+			total = done ? 0 : INLINE_MAX;
+	}
+	len = total;
+	opaque(len);
+	len &= INLINE_MAX;
+	opaque(at);
+	if (at > STRINGS_END)
+		return STRINGS_END;
+	rec->data.off = sizeof(*rec) + at;
+	if (len && bpf_probe_read_user(s->tail + at, len, (void *)start)) {
+		rec->hdr.incomplete |= WIRE_MISSING_ARGS;
+		len = 0;
+	}
+	rec->data.len = len;
+	return at + len;
+}
+
+static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 old_tid, struct linux_binprm *bprm,
+				     const bool direct)
+{
+	struct exec_scratch *s;
+	struct process_exec *rec;
+	const char *filename, *interp;
+	__u64 at, size;
+	long n;
+
+	if (!in_scope(task, direct))
+		return 0;
+	s = scratch_of_this_cpu(&exec_scratch);
+	if (!s || !begin_record(&s->rec.hdr, WIRE_PROCESS_EXEC))
+		return 0;
+	rec = &s->rec;
+	fill_task(&rec->task, task, direct);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup);
+	at = fill_image(s, task, PATH_OF_EXEC);
+	rec->args_count = KREAD(bprm, argc);
+	if (old_tid != rec->task.tid)
+		rec->old_tid = old_tid;
+
+	filename = KREAD(bprm, filename);
+	interp = KREAD(bprm, interp);
+	opaque(at);
+	if (at > CWD_END)
+		return 0;
+	n = bpf_probe_read_kernel_str(s->tail + at, FILENAME_BYTES, filename);
+	if (n < 0 || n > FILENAME_BYTES) {
+		rec->hdr.incomplete |= WIRE_MISSING_FILENAME;
+		n = 0;
+	}
+	rec->filename.off = sizeof(*rec) + at;
+	rec->filename.len = n;
+	at += n;
+	if (interp != filename) {
+		rec->flags |= WIRE_EXEC_INTERPRETED;
+		opaque(at);
+		if (at > FILENAME_END)
+			return 0;
+		n = bpf_probe_read_kernel_str(s->tail + at, INTERPRETER_BYTES, interp);
+		if (n < 0 || n > INTERPRETER_BYTES) {
+			rec->hdr.incomplete |= WIRE_MISSING_INTERPRETER;
+			n = 0;
+		}
+		rec->interpreter.off = sizeof(*rec) + at;
+		rec->interpreter.len = n;
+		at += n;
+	}
+	at = fill_arguments(ctx, s, task, at, direct);
+	size = sizeof(*rec) + at;
+	opaque(size);
+	if (size > sizeof(*rec) + sizeof(s->tail))
+		size = sizeof(*rec) + sizeof(s->tail);
+	send_record(ctx, &lifecycle, &rec->hdr, size);
+	return 0;
+}
+
+/* ---- exit: sched_process_exit(task), every thread; a process ends with its last ---- */
+
+struct ended_key {
+	__u64 start_ns;
+	__u32 pid;
+	__u32 pad0;
+};
+
+/* Two threads that end at once can both see that none is left (signal->live was decremented by both before): the first to put
+ * the process here reports it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct ended_key);
+	__type(value, __u32);
+} ended SEC(".maps");
+
+static __always_inline int exit_body(void *ctx, struct task_struct *task, const bool direct)
+{
+	struct task_struct *leader = KREAD(task, group_leader);
+	struct signal_struct *signal = KREAD(task, signal);
+	struct process_exit *rec;
+
+	if (KREAD(signal, live.counter) > 0 || (KREAD(task, flags) & PF_KTHREAD) || !in_scope(task, direct))
+		return 0;
+	if (KREAD(signal, nr_threads) > 1) {
+		struct ended_key key = { .start_ns = KREAD(leader, start_boottime), .pid = KREAD(task, tgid) };
+		__u32 one = 1;
+
+		if (bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST))
+			return 0;
+	}
+	rec = scratch_of_this_cpu(&exit_scratch);
+	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_EXIT))
+		return 0;
+	fill_task(&rec->task, task, direct);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup);
+	/* What wait(2) will say: Linux kernel, wait_task_zombie(). */
+	if (KREAD(signal, flags) & SIGNAL_GROUP_EXIT)
+		rec->status = KREAD(signal, group_exit_code);
+	else
+		rec->status = KREAD(leader, exit_code);
+	rec->pad0 = 0;
+	/* signal_struct holds the sum of the threads that were released; this one and a leader that ended before are not
+	 * among them. */
+	rec->utime_ns = KREAD(signal, utime) + KREAD(task, utime);
+	rec->stime_ns = KREAD(signal, stime) + KREAD(task, stime);
+	rec->run_ns = KREAD(signal, sum_sched_runtime) + KREAD(task, se.sum_exec_runtime);
+	rec->max_rss_kb = KREAD(signal, maxrss) * 4;
+	rec->read_bytes = ~0ULL;
+	rec->write_bytes = ~0ULL;
+	if (bpf_core_field_exists(struct task_io_accounting, read_bytes)) {
+		rec->read_bytes = KREAD(signal, ioac.read_bytes) + KREAD(task, ioac.read_bytes);
+		rec->write_bytes = KREAD(signal, ioac.write_bytes) + KREAD(task, ioac.write_bytes);
+	}
+	if (KREAD(task, pid) != KREAD(task, tgid)) {
+		rec->utime_ns += KREAD(leader, utime);
+		rec->stime_ns += KREAD(leader, stime);
+		rec->run_ns += KREAD(leader, se.sum_exec_runtime);
+		if (bpf_core_field_exists(struct task_io_accounting, read_bytes)) {
+			rec->read_bytes += KREAD(leader, ioac.read_bytes);
+			rec->write_bytes += KREAD(leader, ioac.write_bytes);
+		}
+	}
+	send_record(ctx, &lifecycle, &rec->hdr, sizeof(*rec));
+	leave_scope(rec->task.pid);
+	return 0;
+}
+
+/* ---- scripts: security_bprm_check(bprm), once for each file of a #! chain, outermost first ---- */
+
+struct script_scratch {
+	struct exec_script rec;
+	__u8 tail[PATH_BYTES];
+};
+SCRATCH(script_scratch, struct script_scratch);
+
+/* bprm->buf holds the first bytes of bprm->file. A file that begins with "#!" is told at once: it is released before the
+ * exec succeeds. If the exec fails after all, user space drops what it was told. */
+static __always_inline int script_body(void *ctx, struct linux_binprm *bprm)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct script_scratch *s;
+	struct file *file;
+	char start[2] = {};
+	__u64 len;
+
+	bpf_probe_read_kernel(start, sizeof(start), (void *)bprm + bpf_core_field_offset(struct linux_binprm, buf));
+	if (start[0] != '#' || start[1] != '!' || !in_scope(task, false))
+		return 0;
+	s = scratch_of_this_cpu(&script_scratch);
+	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_SCRIPT))
+		return 0;
+	file = BPF_CORE_READ(bprm, file);
+	s->rec.tid = BPF_CORE_READ(task, pid);
+	s->rec.first = BPF_CORE_READ(bprm, filename) == BPF_CORE_READ(bprm, interp);
+	s->rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
+	s->rec.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	s->rec.pad0 = 0;
+	len = put_path(s->tail, PATH_OF_SCRIPT, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+		       &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS, WIRE_MISSING_SCRIPTS);
+	opaque(len);
+	if (len > PATH_BYTES)
+		return 0;
+	s->rec.path.off = sizeof(s->rec);
+	s->rec.path.len = len;
+	send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len);
+	return 0;
+}
+
+/* ---- exec_failed: the system call's tracepoints; only loaded when asked for ---- */
+
+struct failed_scratch {
+	struct exec_failed rec;
+	__u8 tail[FILENAME_BYTES];
+};
+SCRATCH(failed_scratch, struct failed_scratch);
+SCRATCH(failed_cgroup, struct cgroup_scratch);
+
+/* The name that a thread gave to execve, from entry to exit. LRU: the entry of a thread whose id changed in a successful exec is never
+ * asked for again. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} exec_calls SEC(".maps");
+
+/* include/trace/trace_events.h, the part that user space can rely on (tracefs: events/syscalls/NAME/format) */
+struct sys_enter_ctx {
+	__u64 common;
+	__s64 nr;
+	__u64 args[6];
+};
+struct sys_exit_ctx {
+	__u64 common;
+	__s64 nr;
+	__s64 ret;
+};
+
+static __always_inline int exec_call_begins(__u64 filename)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (in_scope((void *)bpf_get_current_task(), false))
+		bpf_map_update_elem(&exec_calls, &id, &filename, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int exec_call_ends(void *ctx, __s64 ret)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 id = bpf_get_current_pid_tgid();
+	__u64 *filename = bpf_map_lookup_elem(&exec_calls, &id);
+	struct failed_scratch *s;
+	__u64 name;
+	long n;
+
+	if (!filename)
+		return 0;
+	name = *filename;
+	bpf_map_delete_elem(&exec_calls, &id);
+	if (ret >= 0)
+		return 0;
+	s = scratch_of_this_cpu(&failed_scratch);
+	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_FAILED))
+		return 0;
+	fill_task(&s->rec.task, task, false);
+	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task, &failed_cgroup);
+	s->rec.error = -ret;
+	s->rec.pad0 = 0;
+	n = bpf_probe_read_user_str(s->tail, FILENAME_BYTES, (void *)name);
+	if (n < 0 || n > FILENAME_BYTES) {
+		s->rec.hdr.incomplete |= WIRE_MISSING_FILENAME;
+		n = 0;
+	}
+	s->rec.filename.off = sizeof(s->rec);
+	s->rec.filename.len = n;
+	send_record(ctx, &activity, &s->rec.hdr, sizeof(s->rec) + n);
+	return 0;
+}
+
+/* ---- The hooks ---- */
+
+SEC("tp_btf/task_newtask")
+int process_fork__tp_btf(__u64 *ctx)
+{
+	return fork_body(ctx, (struct task_struct *)ctx[0], ctx[1], true);
+}
+
+SEC("raw_tp/task_newtask")
+int process_fork__raw_tp(struct bpf_raw_tracepoint_args *ctx)
+{
+	return fork_body(ctx, (void *)ctx->args[0], ctx->args[1], false);
+}
+
+SEC("tp_btf/sched_process_exec")
+int process_exec__tp_btf(__u64 *ctx)
+{
+	return exec_body(ctx, (struct task_struct *)ctx[0], ctx[1], (struct linux_binprm *)ctx[2], true);
+}
+
+SEC("raw_tp/sched_process_exec")
+int process_exec__raw_tp(struct bpf_raw_tracepoint_args *ctx)
+{
+	return exec_body(ctx, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2], false);
+}
+
+SEC("tp_btf/sched_process_exit")
+int process_exit__tp_btf(__u64 *ctx)
+{
+	return exit_body(ctx, (struct task_struct *)ctx[0], true);
+}
+
+SEC("raw_tp/sched_process_exit")
+int process_exit__raw_tp(struct bpf_raw_tracepoint_args *ctx)
+{
+	return exit_body(ctx, (void *)ctx->args[0], false);
+}
+
+SEC("fentry/security_bprm_check")
+int exec_script__fentry(__u64 *ctx)
+{
+	return script_body(ctx, (struct linux_binprm *)ctx[0]);
+}
+
+SEC("kprobe/security_bprm_check")
+int exec_script__kprobe(struct pt_regs *ctx)
+{
+	return script_body(ctx, (void *)PT_REGS_PARM1(ctx));
+}
+
+SEC("tracepoint/syscalls/sys_enter_execve")
+int exec_failed__enter_execve(struct sys_enter_ctx *ctx)
+{
+	return exec_call_begins(ctx->args[0]);
+}
+
+SEC("tracepoint/syscalls/sys_enter_execveat")
+int exec_failed__enter_execveat(struct sys_enter_ctx *ctx)
+{
+	return exec_call_begins(ctx->args[1]);
+}
+
+SEC("tracepoint/syscalls/sys_exit_execve")
+int exec_failed__exit_execve(struct sys_exit_ctx *ctx)
+{
+	return exec_call_ends(ctx, ctx->ret);
+}
+
+SEC("tracepoint/syscalls/sys_exit_execveat")
+int exec_failed__exit_execveat(struct sys_exit_ctx *ctx)
+{
+	return exec_call_ends(ctx, ctx->ret);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

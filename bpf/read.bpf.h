@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading kernel structures: one body serves every tier.
+ *
+ * KREAD(p, a, b): the value of p->a->b. Where the program got `p` from BTF-typed hooks (tp_btf, fentry; `direct` true) these are
+ * plain loads, which the kernel's exception table makes safe; elsewhere each step is a bpf_probe_read_kernel call
+ * (about 15 ns). `direct` is a constant in every caller, so only one of the two is compiled in. */
+#pragma once
+#include "kernel.bpf.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+
+#define ARROW_1(p, a) (p)->a
+#define ARROW_2(p, a, b) (p)->a->b
+#define ARROW_3(p, a, b, c) (p)->a->b->c
+#define ARROW_4(p, a, b, c, d) (p)->a->b->c->d
+#define ARROW_N(_1, _2, _3, _4, N, ...) ARROW_##N
+#define ARROW(p, ...) ARROW_N(__VA_ARGS__, 4, 3, 2, 1)(p, __VA_ARGS__)
+
+#define KREAD(p, ...) (direct ? ARROW(p, __VA_ARGS__) : BPF_CORE_READ(p, __VA_ARGS__))
+
+/* Keeps the compiler from proving things about a number in a register that the verifier then cannot see. */
+#define opaque(x) asm volatile("" : "+r"(x))

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The processes that are there when the sensor starts: an iterator over tasks, read once. It gives what only the kernel knows
+ * (exact start times, so that entity ids agree with later events); user space adds argv and environment from procfs,
+ * since an iterator cannot read another process's memory before 5.18. */
+#include "exec.bpf.h"
+
+SCRATCH(snapshot_scratch, struct exec_scratch);
+
+/* The cgroup's path goes before, in a record of its own: here every time, the reader keeps one. */
+SCRATCH(snapshot_cgroup, struct cgroup_scratch);
+
+static __always_inline void write_cgroup(struct seq_file *seq, struct task_struct *task, struct wire_task *out)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	struct cgroup_scratch *s = scratch_of_this_cpu(&snapshot_cgroup);
+	__u64 len;
+
+	out->cgroup_id = BPF_CORE_READ(node, id);
+	if (!s || !out->cgroup_id)
+		return;
+	__builtin_memset(&s->rec.hdr, 0, sizeof(s->rec.hdr));
+	s->rec.hdr.kind = WIRE_CGROUP;
+	s->rec.id = out->cgroup_id;
+	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
+	opaque(len);
+	if (!len || len > sizeof(s->tail))
+		return;
+	s->rec.path.off = sizeof(s->rec);
+	s->rec.path.len = len;
+	s->rec.hdr.size = sizeof(s->rec) + len;
+	bpf_seq_write(seq, &s->rec, sizeof(s->rec) + len);
+}
+
+SEC("iter/task")
+int process_snapshot__iter(struct bpf_iter__task *ctx)
+{
+	struct seq_file *seq = ctx->meta->seq;
+	struct task_struct *task = ctx->task;
+	struct exec_scratch *s;
+	struct process_exec *rec;
+	bool self;
+	__u64 at;
+
+	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) || !BPF_CORE_READ(task, mm) ||
+	    (BPF_CORE_READ(task, flags) & PF_KTHREAD))
+		return 0;
+	/* The reader of the iterator is the agent: it learns who it is, whatever the scope. */
+	self = BPF_CORE_READ(task, tgid) == (int)(bpf_get_current_pid_tgid() >> 32);
+	if (!self && !in_scope(task, false))
+		return 0;
+	s = scratch_of_this_cpu(&snapshot_scratch);
+	if (!s)
+		return 0;
+	rec = &s->rec;
+	__builtin_memset(&rec->hdr, 0, sizeof(rec->hdr));
+	rec->hdr.kind = WIRE_PROCESS_SNAPSHOT;
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	rec->hdr.is_self = self;
+	fill_task(&rec->task, task, false);
+	write_cgroup(seq, task, &rec->task);
+	at = fill_image(s, task, PATH_OF_SNAPSHOT);
+	opaque(at);
+	if (at > CWD_END)
+		return 0;
+	rec->hdr.size = sizeof(*rec) + at;
+	bpf_seq_write(seq, rec, sizeof(*rec) + at);
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Who acts: the part of every record that describes the process. */
+#pragma once
+#include "emit.bpf.h"
+#include "path.bpf.h"
+#include "wire/process.h"
+
+/* include/linux/cgroup_subsys.h; the numbers depend on the configuration, CO-RE finds the running kernel's. */
+enum cgroup_subsys_id {
+	memory_cgrp_id = 1,
+	pids_cgrp_id = 2,
+};
+
+static __always_inline struct cgroup *cgroup_of_subsystem(struct css_set *set, __u32 subsystem)
+{
+	struct cgroup_subsys_state *css = NULL;
+	__u64 at = (__u64)set + bpf_core_field_offset(struct css_set, subsys) + subsystem * sizeof(void *);
+
+	bpf_probe_read_kernel(&css, sizeof(css), (void *)at);
+	return BPF_CORE_READ(css, cgroup);
+}
+
+/* The cgroup that says where the task belongs: that of the unified hierarchy; on machines that still manage with version 1, where every
+ * task sits in the unified root, that of the memory or pids controller. */
+static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
+{
+	struct css_set *set = BPF_CORE_READ(task, cgroups);
+	struct cgroup *cgroup = BPF_CORE_READ(set, dfl_cgrp);
+	struct cgroup *old;
+
+	if (BPF_CORE_READ(cgroup, level) > 0)
+		return cgroup;
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id)) {
+		old = cgroup_of_subsystem(set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id));
+		if (old && BPF_CORE_READ(old, level) > 0)
+			return old;
+	}
+	if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id)) {
+		old = cgroup_of_subsystem(set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id));
+		if (old && BPF_CORE_READ(old, level) > 0)
+			return old;
+	}
+	return cgroup;
+}
+
+struct innermost_pid {
+	__u32 nr, ns;
+};
+
+static __always_inline struct innermost_pid innermost_pid_of(struct task_struct *task)
+{
+	struct innermost_pid result = {};
+	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	__u32 level = BPF_CORE_READ(pid, level);
+	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+			    (__u64)level * bpf_core_type_size(struct upid);
+
+	result.nr = BPF_CORE_READ(upid, nr);
+	result.ns = BPF_CORE_READ(upid, ns, ns.inum);
+	return result;
+}
+
+/* The root-namespace number of the process group or session of a thread group; 0: none. */
+static __always_inline __u32 signal_pid_nr(struct task_struct *task, int type)
+{
+	struct pid *pid = BPF_CORE_READ(task, signal, pids[type]);
+
+	return pid ? BPF_CORE_READ(pid, numbers[0].nr) : 0;
+}
+
+static __always_inline void fill_namespaces(struct wire_namespaces *out, struct task_struct *task, __u32 pid_ns,
+					    const bool direct)
+{
+	struct nsproxy *proxy = KREAD(task, nsproxy);
+
+	out->mnt = KREAD(proxy, mnt_ns, ns.inum);
+	out->pid = pid_ns;
+	out->net = KREAD(proxy, net_ns, ns.inum);
+	out->user = KREAD(task, real_cred, user_ns, ns.inum);
+	out->uts = KREAD(proxy, uts_ns, ns.inum);
+	out->ipc = KREAD(proxy, ipc_ns, ns.inum);
+	out->cgroup = KREAD(proxy, cgroup_ns, ns.inum);
+	/* Linux kernel commit 769071ac9f20 ("ns: Introduce Time Namespace") (in v5.6) */
+	out->time = bpf_core_field_exists(struct nsproxy, time_ns) ? KREAD(proxy, time_ns, ns.inum) : 0;
+}
+
+static __always_inline void fill_task(struct wire_task *out, struct task_struct *task, const bool direct)
+{
+	struct task_struct *leader = KREAD(task, group_leader);
+	struct task_struct *parent = KREAD(task, real_parent);
+	const struct cred *cred = KREAD(task, real_cred);
+	struct innermost_pid own = innermost_pid_of(leader);
+
+	out->start_ns = KREAD(leader, start_boottime);
+	out->parent_start_ns = KREAD(parent, group_leader, start_boottime);
+	out->pid = KREAD(task, tgid);
+	out->tid = KREAD(task, pid);
+	out->vpid = own.nr;
+	out->parent_pid = KREAD(parent, tgid);
+	out->uid = KREAD(cred, euid.val);
+	out->gid = KREAD(cred, egid.val);
+	out->ruid = KREAD(cred, uid.val);
+	out->rgid = KREAD(cred, gid.val);
+	out->suid = KREAD(cred, suid.val);
+	out->sgid = KREAD(cred, sgid.val);
+	out->login_uid = task_login_uid(task);
+	out->pad0 = 0;
+	fill_namespaces(&out->ns, task, own.ns, direct);
+	__builtin_memset(out->comm, 0, sizeof(out->comm));
+	bpf_probe_read_kernel_str(out->comm, sizeof(out->comm), &leader->comm);
+}
+
+/* A cgroup's path is sent once: the record of a process carries only the id. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u32);
+} cgroups_seen __weak SEC(".maps");
+
+#define CGROUP_PATH_LIMIT 4096
+struct cgroup_scratch {
+	struct path_walk walk;
+	struct cgroup_path rec;
+	__u8 tail[CGROUP_PATH_LIMIT + NAME_BYTES];
+};
+
+/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `scratch` is the calling
+ * program's own. */
+static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					struct task_struct *task, void *scratch_map)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	__u64 id = BPF_CORE_READ(node, id);
+	struct cgroup_scratch *s;
+	__u32 one = 1, len;
+
+	out->cgroup_id = id;
+	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
+		return;
+	s = scratch_of_this_cpu(scratch_map);
+	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
+		return;
+	s->rec.id = id;
+	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
+	opaque(len);
+	if (!len || len > sizeof(s->tail)) {
+		hdr->incomplete |= WIRE_MISSING_CGROUP;
+		return;
+	}
+	s->rec.path.off = sizeof(s->rec);
+	s->rec.path.len = len;
+	if (send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len))
+		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
+	else
+		hdr->incomplete |= WIRE_MISSING_CGROUP;
+}
