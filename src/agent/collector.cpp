@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/collector.hpp"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace nightjar {
+namespace {
+
+constexpr std::uint64_t ms = 1'000'000;
+constexpr std::uint64_t second = 1000 * ms;
+
+// While events come, the reader looks this often: a batch then holds hundreds, and latency stays well under 20 ms.
+constexpr int busy_wait_ms = 10;
+// A perf buffer cannot wake for the first record only; nothing waits longer than this.
+constexpr int perf_idle_wait_ms = 50;
+constexpr std::uint64_t losses_every_ns = second / 2;  // told within a second
+constexpr std::size_t write_bytes = 256 << 10;
+constexpr std::size_t records_a_turn = 16384;
+
+Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor& sensor) {
+  Pipeline::Settings settings;
+  settings.wanted = options.wanted;
+  settings.environment = options.environment;
+  settings.sees_scripts = sensor.sees_scripts();
+  settings.sequence_base = sensor.sequence_base();
+  for (const Coverage& row : sensor.coverage()) settings.hooks[row.kind] = std::string(sensor.hook(row.kind));
+  return settings;
+}
+
+}  // namespace
+
+Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Output output)
+    : host_(host),
+      options_(options),
+      sensor_(std::move(sensor)),
+      output_(std::move(output)),
+      pipeline_(host, pipeline_settings(options, *sensor_)),
+      losses_(sensor_->counters()) {}
+
+Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
+                                                    std::unique_ptr<Sensor> sensor, Output output) {
+  std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(output)));
+  collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
+  if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
+  for (EventSource& source : collector->sensor_->sources()) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.fd = -1;
+    if (epoll_ctl(collector->epoll_.get(), EPOLL_CTL_ADD, source.fd(), &event) != 0)
+      return Error::from_errno("cannot wait for the event buffers");
+  }
+  return collector;
+}
+
+Result<> Collector::open_stream(bool show_snapshot) {
+  started_ns_ = boot_clock_ns();
+  next_losses_ns_ = started_ns_ + losses_every_ns;
+  next_stats_ns_ = started_ns_ + options_.stats_interval_s * second;
+  const auto records = NIGHTJAR_TRY(sensor_->snapshot());
+  self_ = tell_self(records, pipeline_);
+
+  Facts facts;
+  const std::string version = json::quoted(NIGHTJAR_VERSION);
+  const std::string coverage = coverage_json();
+  const std::string scope = json::quoted(options_.scope.text);
+  std::string buffers = "{\"bytes\":";
+  std::size_t bytes = 0;
+  for (const EventSource& source : sensor_->sources()) bytes += source.capacity();
+  json::number(buffers, bytes);
+  buffers += '}';
+  facts[Fact::version] = version;
+  facts[Fact::coverage] = coverage;
+  facts[Fact::scope] = scope;
+  facts[Fact::transport] = sensor_->uses_ring_buffer() ? "\"ringbuf\"" : "\"perf\"";
+  facts[Fact::buffers] = buffers;
+  pipeline_.own_event(Kind::sensor_started, facts, buffer_);
+  tell_processes(records, show_snapshot && options_.wanted.contains(Kind::process_snapshot), pipeline_, buffer_);
+  return flush();
+}
+
+Result<> Collector::flush() {
+  if (buffer_.empty()) return {};
+  auto written = output_.write(buffer_);
+  buffer_.clear();
+  return written;
+}
+
+bool Collector::reached_count() const {
+  return options_.count != 0 && pipeline_.sent_in_all() >= options_.count;
+}
+
+Result<std::size_t> Collector::drain(bool last) {
+  std::size_t records = 0;
+  Result<> written;
+  const auto take = [&](Bytes bytes) {
+    pipeline_.take(bytes, buffer_);
+    if (buffer_.size() >= write_bytes && written) written = flush();
+  };
+  const bool merge = !sensor_->uses_ring_buffer();
+  if (merge) merger_.begin_round(boot_clock_ns());
+  for (EventSource& source : sensor_->sources()) {
+    std::size_t here = 0;
+    auto consumed = source.consume([&](const EventView& view) {
+      if (merge) {
+        merger_.add(view.bytes);
+      } else {
+        take(view.bytes);
+      }
+      ++here;
+      const bool stop = !written || reached_count() || (!last && here >= records_a_turn);
+      return stop ? Visit::stop : Visit::go_on;
+    });
+    if (!consumed) return std::move(consumed).error();
+    records += *consumed;
+  }
+  if (merge) {
+    merger_.give(last, [&](Bytes bytes) {
+      if (!reached_count()) take(bytes);
+    });
+  }
+  if (!written) return std::move(written).error();
+  NIGHTJAR_CHECK(flush());
+  return records;
+}
+
+Result<bool> Collector::turn(int signals) {
+  if (watched_signals_ != signals) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals, &event) != 0) return Error::from_errno("cannot wait for signals");
+    watched_signals_ = signals;
+  }
+  const std::uint64_t before = boot_clock_ns();
+  int wait_ms = busy_wait_ms;
+  if (idle_) {
+    wait_ms = sensor_->uses_ring_buffer() ? static_cast<int>(second / ms) : perf_idle_wait_ms;
+    if (options_.duration_s > 0) {
+      const double left = options_.duration_s * 1000 - static_cast<double>(before - started_ns_) / static_cast<double>(ms);
+      wait_ms = std::clamp(static_cast<int>(left), 1, wait_ms);
+    }
+  }
+  epoll_event events[4];
+  const int ready = epoll_wait(epoll_.get(), events, 4, wait_ms);
+  if (ready < 0 && errno != EINTR) return Error::from_errno("epoll_wait");
+
+  sensor_->reader().busy();
+  std::size_t records = NIGHTJAR_TRY(drain(false));
+  if (records == 0 && merger_.empty()) {
+    // Told first, looked once more: a record that comes in between either is seen now or wakes us.
+    sensor_->reader().going_idle();
+    records = NIGHTJAR_TRY(drain(false));
+  }
+  idle_ = records == 0 && merger_.empty();
+
+  const std::uint64_t now = boot_clock_ns();
+  if (now >= next_losses_ns_) {
+    next_losses_ns_ = now + losses_every_ns;
+    NIGHTJAR_CHECK(tell_losses());
+  }
+  if (now >= next_stats_ns_) {
+    next_stats_ns_ = now + options_.stats_interval_s * second;
+    tell_stats(Kind::sensor_stats);
+    NIGHTJAR_CHECK(flush());
+  }
+  const bool over = options_.duration_s > 0 && static_cast<double>(now - started_ns_) >= options_.duration_s * 1e9;
+  return !over && !reached_count();
+}
+
+Result<> Collector::close_stream() {
+  programs_ = sensor_->program_stats();
+  sensor_->detach();
+  NIGHTJAR_CHECK(drain(true));
+  NIGHTJAR_CHECK(tell_losses());
+  tell_stats(Kind::sensor_stopped);
+  return flush();
+}
+
+}  // namespace nightjar

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// The reader: from the buffers to the output, waking as rarely as the events allow.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "agent/losses.hpp"
+#include "agent/merger.hpp"
+#include "agent/options.hpp"
+#include "agent/output.hpp"
+#include "agent/pipeline.hpp"
+#include "agent/sensor.hpp"
+#include "agent/snapshot.hpp"
+
+namespace nightjar {
+
+class Collector {
+ public:
+  static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
+                                                  std::unique_ptr<Sensor> sensor, Output output);
+
+  /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in place.
+  Result<> open_stream(bool show_snapshot);
+
+  /// Waits for records (or for `signals` to be readable), delivers them. Call in a loop; returns after at most about a second. True: go on;
+  /// false: --count or --duration was reached.
+  Result<bool> turn(int signals);
+
+  /// Delivers what is left, and says sensor_stopped. The programs are detached before, so that nothing is missed.
+  Result<> close_stream();
+
+  /// The summary of --stats, for people.
+  [[nodiscard]] std::string summary() const;
+
+  [[nodiscard]] const SelfTask& self() const { return self_; }
+  Sensor& sensor() { return *sensor_; }
+
+ private:
+  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Output output);
+  Result<std::size_t> drain(bool last);
+  Result<> flush();
+  Result<> tell_losses();
+  void tell_stats(Kind kind);
+  [[nodiscard]] std::string stats_json() const;
+  [[nodiscard]] std::string coverage_json() const;
+  [[nodiscard]] bool reached_count() const;
+
+  const Host& host_;
+  const SensorOptions& options_;
+  std::unique_ptr<Sensor> sensor_;
+  Output output_;
+  Pipeline pipeline_;
+  LossCounter losses_;
+  Merger merger_;
+  UniqueFd epoll_;
+  int watched_signals_ = -1;
+  std::string buffer_;
+  SelfTask self_;
+  bool idle_ = false;
+  std::uint64_t started_ns_ = 0;
+  std::uint64_t next_losses_ns_ = 0;
+  std::uint64_t next_stats_ns_ = 0;
+  std::vector<Sensor::ProgramLine> programs_;  // as of the detaching
+};
+
+}  // namespace nightjar

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the collector says of itself: losses, statistics, coverage.
+#include <sys/resource.h>
+
+#include <cstdio>
+
+#include "agent/collector.hpp"
+
+namespace nightjar {
+namespace {
+
+struct Usage {
+  std::uint64_t cpu_ns, peak_rss_kb;
+};
+
+Usage usage() {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto ns = [](const timeval& t) {
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_usec) * 1000;
+  };
+  return {ns(used.ru_utime) + ns(used.ru_stime), static_cast<std::uint64_t>(used.ru_maxrss)};
+}
+
+void member(std::string& to, std::string_view name, std::uint64_t value) {
+  if (to.back() != '{') to += ',';
+  json::string(to, name);
+  to += ':';
+  json::number(to, value);
+}
+
+}  // namespace
+
+Result<> Collector::tell_losses() {
+  auto losses = losses_.look();
+  if (!losses) return std::move(losses).error();
+  if (!losses->empty()) sensor_->reader().next_epoch();
+  for (const Loss& loss : *losses) {
+    std::string count, cpu, first, last;
+    json::number(count, loss.count);
+    json::number(cpu, loss.cpu);
+    json::timestamp(first, host_.to_unix(loss.first_ns));
+    json::timestamp(last, host_.to_unix(loss.last_ns));
+    const std::string what = json::quoted(loss.what);
+    const std::string reason = json::quoted(loss.reason);
+    Facts facts;
+    facts[Fact::lost_count] = count;
+    facts[Fact::lost_class] = what;
+    facts[Fact::lost_cpu] = cpu;
+    facts[Fact::lost_reason] = reason;
+    facts[Fact::lost_first] = first;
+    facts[Fact::lost_last] = last;
+    pipeline_.own_event(Kind::events_lost, facts, buffer_);
+  }
+  return flush();
+}
+
+std::string Collector::stats_json() const {
+  std::string text = R"({"events":{)";
+  for (const EventInfo& event : all_events()) {
+    const auto kind = static_cast<unsigned>(event.kind);
+    if (event.family == "sensor" || (kind < WIRE_KIND_END && losses_.happened(kind) == 0 && pipeline_.sent(event.kind) == 0))
+      continue;
+    if (text.back() != '{') text += ',';
+    json::string(text, event.action);
+    text += ":{";
+    member(text, "sent", pipeline_.sent(event.kind));
+    if (event.kind != Kind::process_snapshot) {
+      member(text, "happened", losses_.happened(kind));
+      member(text, "lost", losses_.lost(kind));
+    }
+    text += '}';
+  }
+  text += '}';
+  const Usage used = usage();
+  member(text, "malformed_records", pipeline_.malformed());
+  member(text, "cpu_ns", used.cpu_ns);
+  member(text, "peak_rss_kb", used.peak_rss_kb);
+  member(text, "processes_known", pipeline_.processes().size());
+  member(text, "processes_forgotten", pipeline_.processes().forgotten());
+  text += ",\"programs\":[";
+  for (const auto& line : programs_.empty() ? sensor_->program_stats() : programs_) {
+    if (text.back() != '[') text += ',';
+    text += "{\"name\":" + json::quoted(line.name) + ",\"hook\":" + json::quoted(line.hook);
+    member(text, "recursion_misses", line.stats.recursion_misses);
+    if (line.stats.run_count != 0) {  // only while kernel.bpf_stats_enabled is on
+      member(text, "run_count", line.stats.run_count);
+      member(text, "run_time_ns", line.stats.run_time_ns);
+    }
+    text += '}';
+  }
+  return text + "]}";
+}
+
+void Collector::tell_stats(Kind kind) {
+  const std::string stats = stats_json();
+  const std::string version = json::quoted(NIGHTJAR_VERSION);
+  Facts facts;
+  facts[Fact::stats] = stats;
+  facts[Fact::version] = version;
+  pipeline_.own_event(kind, facts, buffer_);
+}
+
+std::string Collector::coverage_json() const {
+  std::string text = "[";
+  for (const Coverage& row : sensor_->coverage()) {
+    if (text.size() > 1) text += ',';
+    text += "{\"event\":" + json::quoted(event_info(row.kind).action) + ",\"status\":" + json::quoted(row.status);
+    if (!row.hook.empty()) text += ",\"hook\":" + json::quoted(row.hook);
+    if (!row.tier.empty()) text += ",\"tier\":" + json::quoted(row.tier);
+    if (!row.reason.empty()) text += ",\"reason\":" + json::quoted(row.reason);
+    text += '}';
+  }
+  return text + "]";
+}
+
+std::string Collector::summary() const {
+  const Usage used = usage();
+  const double seconds = static_cast<double>(boot_clock_ns() - started_ns_) / 1e9;
+  std::string text;
+  char line[256];
+  const auto add = [&](auto... values) {
+    std::snprintf(line, sizeof line, values...);  // NOLINT(cppcoreguidelines-pro-type-vararg)
+    text += line;
+  };
+  add("%-18s %12s %12s %12s\n", "event", "happened", "sent", "lost");
+  for (const EventInfo& event : all_events()) {
+    const auto kind = static_cast<unsigned>(event.kind);
+    if (kind >= WIRE_KIND_END || (pipeline_.sent(event.kind) == 0 && losses_.happened(kind) == 0)) continue;
+    const bool counted = event.kind != Kind::process_snapshot;
+    add("%-18s %12llu %12llu %12llu\n", std::string(event.action).c_str(),
+        static_cast<unsigned long long>(counted ? losses_.happened(kind) : pipeline_.sent(event.kind)),
+        static_cast<unsigned long long>(pipeline_.sent(event.kind)), static_cast<unsigned long long>(losses_.lost(kind)));
+  }
+  const double events = static_cast<double>(pipeline_.sent_in_all());
+  add("tier %s, %s, %.1f s, %.0f events/s\n", sensor_->tier().c_str(),
+      sensor_->uses_ring_buffer() ? "ring buffer" : "perf buffers", seconds, seconds > 0 ? events / seconds : 0);
+  add("agent: CPU %.1f ms (%.1f us an event), peak RSS %.1f MB\n", static_cast<double>(used.cpu_ns) / 1e6,
+      events > 0 ? static_cast<double>(used.cpu_ns) / 1e3 / events : 0, static_cast<double>(used.peak_rss_kb) / 1024);
+  add("start to first attached program: %.0f ms, to all: %.0f ms\n",
+      static_cast<double>(sensor_->first_attached_ns() - options_.process_start_ns) / 1e6,
+      static_cast<double>(started_ns_ - options_.process_start_ns) / 1e6);
+  return text;
+}
+
+}  // namespace nightjar

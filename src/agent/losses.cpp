@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/losses.hpp"
+
+#include "wire/events.hpp"
+
+namespace nightjar {
+
+Result<std::vector<Loss>> LossCounter::look() {
+  std::vector<Loss> losses;
+  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {
+    const auto cells = NIGHTJAR_TRY((counters_.get_per_cpu<std::uint32_t, wire_counter>(kind)));
+    told_.resize(WIRE_KIND_END * cells.size());
+    happened_[kind] = 0;
+    lost_[kind] = 0;
+    for (unsigned cpu = 0; cpu < cells.size(); ++cpu) {
+      const wire_counter& cell = cells[cpu];
+      happened_[kind] += cell.happened;
+      lost_[kind] += cell.lost;
+      std::uint64_t& told = told_[kind * cells.size() + cpu];
+      if (cell.lost == told) continue;
+      const bool scope = kind == WIRE_SCOPE_FULL;
+      losses.push_back({scope ? std::string_view("process_tree") : wire_kind_name(kind),
+                        scope ? "scope_full" : "buffer_full", cpu, cell.lost - told, cell.first_lost_ns,
+                        cell.last_lost_ns});
+      told = cell.lost;
+    }
+  }
+  return losses;
+}
+
+}  // namespace nightjar

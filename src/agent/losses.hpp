@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the kernel side counted: happened and lost, by kind and CPU.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nightjar/map.hpp"
+#include "wire/base.h"
+
+namespace nightjar {
+
+/// Some records of one kind that were lost on one CPU since the last look.
+struct Loss {
+  std::string_view what;    ///< the event's name
+  std::string_view reason;  ///< buffer_full, scope_full
+  unsigned cpu;
+  std::uint64_t count, first_ns, last_ns;
+};
+
+class LossCounter {
+ public:
+  explicit LossCounter(const Map& counters) : counters_(counters) {}
+
+  /// What was lost since the last call.
+  Result<std::vector<Loss>> look();
+  /// Sums over all CPUs, as of the last look.
+  [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const { return happened_[wire_kind]; }
+  [[nodiscard]] std::uint64_t lost(unsigned wire_kind) const { return lost_[wire_kind]; }
+
+ private:
+  const Map& counters_;
+  std::uint64_t happened_[WIRE_KIND_END] = {};
+  std::uint64_t lost_[WIRE_KIND_END] = {};
+  std::vector<std::uint64_t> told_;  // [kind * cpus + cpu]
+};
+
+}  // namespace nightjar

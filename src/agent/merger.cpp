@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/merger.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+namespace nightjar {
+namespace {
+
+// A program stamps its record before it sends it; on a busy virtual CPU much can come between.
+constexpr std::uint64_t stamp_to_send_ns = 20'000'000;
+
+}  // namespace
+
+void Merger::add(Bytes record) {
+  if (record.size() < sizeof(wire_header)) return;  // cannot be one of ours; nothing to order it by
+  Held held;
+  held.words.resize((record.size() + 7) / 8);
+  std::memcpy(held.words.data(), record.data(), record.size());
+  held.size = record.size();
+  held.time_ns = as_wire<wire_header>(std::as_bytes(std::span(held.words))).time_ns;
+  held.order = order_++;
+  held_.push_back(std::move(held));
+}
+
+void Merger::begin_round(std::uint64_t now_ns) {
+  ripe_before_ns_ = round_ns_ > stamp_to_send_ns ? round_ns_ - stamp_to_send_ns : 0;
+  round_ns_ = now_ns;
+}
+
+void Merger::give(bool all, const std::function<void(Bytes)>& take) {
+  std::sort(held_.begin(), held_.end(), [](const Held& a, const Held& b) {
+    return std::pair(a.time_ns, a.order) < std::pair(b.time_ns, b.order);
+  });
+  std::size_t given = 0;
+  for (; given < held_.size() && (all || held_[given].time_ns < ripe_before_ns_); ++given)
+    take(std::as_bytes(std::span(held_[given].words)).first(held_[given].size));
+  held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(given));
+}
+
+}  // namespace nightjar

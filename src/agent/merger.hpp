@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "wire/record.hpp"
+
+namespace nightjar {
+
+/// Puts the records of several perf buffers, one a CPU, into the order in which they happened. (A ring buffer has that order by
+/// itself.) Records are held back until every buffer was read once more after the time they bear: what is older than the
+/// last round's start can no longer be overtaken. Memory: at most what two rounds of all buffers hold.
+class Merger {
+ public:
+  void add(Bytes record);
+  /// Call before a round of reading, with the boot clock.
+  void begin_round(std::uint64_t now_ns);
+  /// Gives what is ripe, oldest first; everything when `all`.
+  void give(bool all, const std::function<void(Bytes)>& take);
+  [[nodiscard]] bool empty() const { return held_.empty(); }
+
+ private:
+  struct Held {
+    std::uint64_t time_ns;
+    std::uint64_t order;
+    std::vector<std::uint64_t> words;  // aligned as records are
+    std::size_t size;
+  };
+  std::vector<Held> held_;
+  std::uint64_t order_ = 0;
+  std::uint64_t ripe_before_ns_ = 0;
+  std::uint64_t round_ns_ = 0;
+};
+
+}  // namespace nightjar

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line, as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "nightjar/features.hpp"
+#include "wire/events.hpp"
+
+namespace nightjar {
+
+enum class Transport : std::uint8_t { automatic, ring_buffer, perf };
+
+struct Scope {
+  enum class What : std::uint8_t { all, tree, cgroup } what = What::all;
+  std::uint32_t pid = 0;   ///< of tree: its root
+  std::string path;        ///< of cgroup: a directory of a cgroup2 file system
+  std::string text = "all";  ///< as given
+};
+
+/// What `watch` and `run` share.
+struct SensorOptions {
+  std::set<Kind> wanted;
+  std::set<Kind> named;  ///< asked for by their own names: absent ones are exit status 3
+  Transport transport = Transport::automatic;
+  std::string tier = "auto";
+  std::set<Feature> without;
+  std::string btf_path;
+  std::uint64_t buffer_bytes = 0;  ///< of each buffer; 0: the defaults
+  std::vector<std::string> environment{"LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_CONNECTION"};
+  Scope scope;
+  std::string output = "-";
+  double duration_s = 0;           ///< 0: no limit
+  std::uint64_t count = 0;         ///< 0: no limit
+  unsigned stats_interval_s = 60;  ///< between sensor_stats events
+  bool summary = false;            ///< --stats
+  std::uint64_t process_start_ns = 0;  ///< boot clock when main began
+  bool verbose = false;
+};
+
+enum class Command : std::uint8_t { watch, run, doctor, events, version };
+
+struct Options {
+  Command command = Command::version;
+  SensorOptions sensor;
+  bool json = false;                  ///< doctor, events
+  std::vector<std::string> to_watch;  ///< COMMAND and its arguments
+};
+
+/// Exit statuses (the contract; see nightjar(1)).
+inline constexpr int exit_done = 0;
+inline constexpr int exit_failed = 1;
+inline constexpr int exit_usage = 2;
+inline constexpr int exit_unsupported = 3;
+
+/// Either options, or the exit status with which to end: everything was said already (help on stdout, one line of error on
+/// stderr).
+struct ParsedOptions {
+  std::optional<Options> options;
+  int status = exit_done;
+};
+ParsedOptions parse_options(int argc, char** argv);
+
+/// The events that a --events list names. invalid, with the nearest name, for one that there is not.
+Result<> select_events(const std::string& list, SensorOptions& options);
+
+}  // namespace nightjar

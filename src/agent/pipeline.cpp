@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/pipeline.hpp"
+
+#include <utility>
+
+#include "wire/container.hpp"
+
+namespace nightjar {
+namespace {
+
+// Bounds of what is kept for events that may never come (an exec that fails after its script was told).
+constexpr std::size_t processes_kept = 65536;
+constexpr std::size_t script_chains_kept = 1024;
+constexpr std::size_t cgroups_kept = 16384;
+
+ProcessKey key_of(const wire_task& task) { return {task.pid, task.start_ns}; }
+ProcessKey parent_of(const wire_task& task) { return {task.parent_pid, task.parent_start_ns}; }
+
+void hex(std::string& to, std::uint64_t value) {
+  char digits[16];
+  const auto end = std::to_chars(digits, digits + sizeof digits, value, 16).ptr;
+  to.append(digits, end);
+}
+
+}  // namespace
+
+Pipeline::Pipeline(const Host& host, Settings settings)
+    : host_(host), settings_(std::move(settings)), encoder_(host.constants()), processes_(processes_kept) {}
+
+std::string& Pipeline::scratch() {
+  if (scratch_used_ == scratch_.size()) scratch_.emplace_back();
+  std::string& text = scratch_[scratch_used_++];
+  text.clear();
+  return text;
+}
+
+std::string_view Pipeline::entity_id(std::uint32_t pid, std::uint64_t start_ns) {
+  std::string& text = scratch();
+  text += '"';
+  text += host_.boot_prefix;
+  text += '-';
+  hex(text, pid);
+  text += '-';
+  hex(text, start_ns);
+  text += '"';
+  return text;
+}
+
+std::string_view Pipeline::time_fact(std::uint64_t boot_ns) {
+  std::string& text = scratch();
+  json::timestamp(text, host_.to_unix(boot_ns));
+  return text;
+}
+
+std::string_view Pipeline::text_fact(Fact fact, std::string_view bytes) {
+  std::string& text = scratch();
+  text_field(fact_info(fact).name, bytes, text, facts_.raw);
+  return text;
+}
+
+void Pipeline::take(Bytes bytes, std::string& out) {
+  const auto record = checked_record(bytes);
+  if (!record) {
+    ++malformed_;
+    return;
+  }
+  switch (as_wire<wire_header>(*record).kind) {
+    case WIRE_PROCESS_FORK: return on_fork(*record, out);
+    case WIRE_PROCESS_EXEC: return on_exec(*record, out);
+    case WIRE_PROCESS_EXIT: return on_exit(*record, out);
+    case WIRE_EXEC_FAILED: return on_failed_exec(*record, out);
+    case WIRE_EXEC_DATA: return on_piece(*record);
+    case WIRE_EXEC_SCRIPT: return on_script(*record);
+    case WIRE_CGROUP: return on_cgroup(*record);
+    default: ++malformed_;
+  }
+}
+
+// ---- Parts that join events ----
+
+void Pipeline::on_piece(Bytes record) {
+  const auto& piece = as_wire<exec_data>(record);
+  Pieces& pieces = pieces_[piece.hdr.cpu];
+  if (piece.offset == 0) {
+    pieces.pid = piece.pid;
+    pieces.bytes.clear();
+  }
+  // A piece that does not continue what is there belongs to an exec of which another piece was lost.
+  if (pieces.pid == piece.pid && pieces.bytes.size() == piece.offset) pieces.bytes += text_of(record, piece.data);
+}
+
+void Pipeline::on_script(Bytes record) {
+  const auto& script = as_wire<exec_script>(record);
+  if (scripts_.size() >= script_chains_kept && !scripts_.contains(script.tid)) scripts_.clear();
+  std::vector<Script>& chain = scripts_[script.tid];
+  if (script.first != 0) chain.clear();
+  chain.push_back({join_path(text_of(record, script.path)), script.inode, script.dev});
+}
+
+void Pipeline::on_cgroup(Bytes record) {
+  const auto& told = as_wire<cgroup_path>(record);
+  if (cgroups_.size() >= cgroups_kept) cgroups_.clear();
+  const std::string path = join_path(text_of(record, told.path));
+  const ContainerName container = container_of_cgroup(path);
+  Cgroup& cgroup = cgroups_[told.id];
+  cgroup = {json::quoted(path), {}, {}};
+  if (!container.id.empty()) cgroup.id = json::quoted(container.id);
+  if (!container.runtime.empty()) cgroup.runtime = json::quoted(container.runtime);
+}
+
+// ---- Facts ----
+
+Process& Pipeline::remember(const wire_task& task, std::shared_ptr<const Image> image) {
+  Process process;
+  process.key = key_of(task);
+  process.image = std::move(image);
+  process.entity_id = entity_id(task.pid, task.start_ns);
+  process.start = time_fact(task.start_ns);
+  return processes_.put(std::move(process));
+}
+
+void Pipeline::image_facts(const Image& image) {
+  facts_[Fact::executable] = image.executable;
+  facts_[Fact::args] = image.args;
+  facts_[Fact::command_line] = image.command_line;
+  facts_.raw.insert(facts_.raw.end(), image.raw.begin(), image.raw.end());
+  if (image.args_cut_from != 0) truncated_.emplace_back("process.args", std::to_string(image.args_cut_from));
+}
+
+void Pipeline::common_facts(const wire_header& header, const wire_task& task, const Process* process) {
+  std::string& id = scratch();
+  id += '"';
+  id += host_.boot_prefix;
+  id += '-';
+  json::number(id, header.cpu);
+  id += '-';
+  json::number(id, header.kind);
+  id += '-';
+  json::number(id, header.seq);
+  id += '"';
+  facts_[Fact::event_id] = id;
+  facts_[Fact::timestamp] = time_fact(header.time_ns);
+
+  if (process != nullptr) {
+    facts_[Fact::entity_id] = process->entity_id;
+    facts_[Fact::start] = process->start;
+    if (process->image) image_facts(*process->image);
+  } else {
+    facts_[Fact::entity_id] = entity_id(task.pid, task.start_ns);
+    facts_[Fact::start] = time_fact(task.start_ns);
+  }
+  std::string& user = scratch();
+  user += '"';
+  json::number(user, task.uid);
+  user += '"';
+  facts_[Fact::user_id] = user;
+
+  if (task.parent_pid != 0) {
+    const Process* parent = processes_.find(parent_of(task));
+    if (parent != nullptr) {
+      facts_[Fact::parent_entity_id] = parent->entity_id;
+      facts_[Fact::parent_name] = parent->name;
+      if (parent->image) facts_[Fact::parent_executable] = parent->image->executable;
+    } else {
+      facts_[Fact::parent_entity_id] = entity_id(task.parent_pid, task.parent_start_ns);
+    }
+  }
+  const auto cgroup = cgroups_.find(task.cgroup_id);
+  if (cgroup != cgroups_.end()) {
+    facts_[Fact::cgroup_path] = cgroup->second.path;
+    facts_[Fact::container_id] = cgroup->second.id;
+    facts_[Fact::container_runtime] = cgroup->second.runtime;
+  } else if (task.cgroup_id != 0) {
+    more_missing_ |= WIRE_MISSING_CGROUP;
+  }
+}
+
+void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
+  const auto& header = as_wire<wire_header>(record);
+  const std::uint32_t missing = header.incomplete | more_missing_;
+  std::string& incomplete = scratch();
+  for (const MissingBit& bit : missing_bits()) {
+    if ((missing & bit.bit) == 0) continue;
+    if (bit.cut) {
+      // How long the whole path is, the kernel side does not know: it stopped walking.
+      truncated_.emplace_back(bit.field, "null");
+      continue;
+    }
+    incomplete += incomplete.empty() ? '[' : ',';
+    json::string(incomplete, bit.field);
+  }
+  if (!incomplete.empty()) incomplete += ']';
+  facts_[Fact::incomplete] = incomplete;
+
+  std::string& truncated = scratch();
+  for (const auto& [field, size] : truncated_) {
+    truncated += truncated.empty() ? '{' : ',';
+    json::string(truncated, field);
+    truncated += ':';
+    truncated += size;
+  }
+  if (!truncated.empty()) truncated += '}';
+  facts_[Fact::truncated] = truncated;
+
+  const auto hook = settings_.hooks.find(kind);
+  if (hook != settings_.hooks.end()) facts_[Fact::hook] = hook->second;
+  facts_[Fact::event_sequence] = number_fact(++sequence_);
+  encoder_.encode(out, event_info(kind), record, facts_);
+  ++sent_[kind];
+  if (event_info(kind).family != "sensor") ++sent_in_all_;
+  facts_.clear();
+  truncated_.clear();
+  more_missing_ = 0;
+  scratch_used_ = 0;
+}
+
+std::uint64_t Pipeline::sent(Kind kind) const {
+  const auto found = sent_.find(kind);
+  return found == sent_.end() ? 0 : found->second;
+}
+
+// ---- The agent's own events ----
+
+void Pipeline::set_self(Bytes record) {
+  self_.assign(record.begin(), record.begin() + sizeof(wire_header) + sizeof(wire_task));
+}
+
+void Pipeline::own_event(Kind kind, Facts& facts, std::string& out) {
+  facts_ = std::move(facts);
+  if (self_.empty()) self_.resize(sizeof(wire_header) + sizeof(wire_task));
+  auto& header = *reinterpret_cast<wire_header*>(self_.data());
+  header.time_ns = boot_clock_ns();
+  header.kind = static_cast<std::uint16_t>(kind);
+  header.seq = settings_.sequence_base + own_events_++;
+  header.incomplete = 0;
+  // A copy: facts may grow scratch while the task is read.
+  const auto task = *reinterpret_cast<const wire_task*>(self_.data() + sizeof(wire_header));
+  common_facts(header, task, processes_.find(key_of(task)));
+  facts_[Fact::hook] = "\"agent\"";
+  finish(kind, self_, out);
+}
+
+}  // namespace nightjar

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+// From records to lines: joins the parts of an event, keeps the process table, encodes.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/host.hpp"
+#include "agent/image.hpp"
+#include "agent/process_table.hpp"
+#include "agent/scripts.hpp"
+#include "wire/encoder.hpp"
+#include "wire/record.hpp"
+
+namespace nightjar {
+
+class Pipeline {
+ public:
+  struct Settings {
+    std::set<Kind> wanted;
+    std::vector<std::string> environment;
+    bool sees_scripts = false;
+    std::map<Kind, std::string> hooks;  ///< JSON
+    std::uint64_t sequence_base = 0;    ///< of the agent's own events
+  };
+
+  Pipeline(const Host& host, Settings settings);
+
+  /// One record from the kernel side; appends the lines of what it completes to `out`. A record that is none of this build's is
+  /// counted (malformed()).
+  void take(Bytes bytes, std::string& out);
+
+  /// The same for a process that was there before the start. `arguments` and `environment` come from procfs; `shown` is false for one
+  /// that is only to be known (the agent itself).
+  void take_snapshot(Bytes record, std::string_view arguments, std::string_view environment, bool shown,
+                     std::string& out);
+
+  /// An event of the agent's own. Facts beyond the common ones are in `facts`, which must be a fresh object.
+  void own_event(Kind kind, Facts& facts, std::string& out);
+
+  /// Says who the agent is (a snapshot record); until then its own events carry no process.
+  void set_self(Bytes record);
+
+  [[nodiscard]] std::uint64_t sent(Kind kind) const;
+  [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
+  [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
+  [[nodiscard]] const ProcessTable& processes() const { return processes_; }
+  [[nodiscard]] const Host& host() const { return host_; }
+
+ private:
+  void on_fork(Bytes record, std::string& out);
+  void on_exec(Bytes record, std::string& out);
+  void on_exit(Bytes record, std::string& out);
+  void on_failed_exec(Bytes record, std::string& out);
+  void on_piece(Bytes record);
+  void on_script(Bytes record);
+  void on_cgroup(Bytes record);
+
+  /// An exec record or a snapshot, once its argv and environment are there.
+  void tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
+                  std::string& out);
+  void tell_scripts(const process_exec& exec, Bytes record, std::string_view args);
+  std::string take_block(const process_exec& exec, Bytes record);
+
+  /// The facts that every event has.
+  void common_facts(const wire_header& header, const wire_task& task, const Process* process);
+  void image_facts(const Image& image);
+  void finish(Kind kind, Bytes record, std::string& out);
+  Process& remember(const wire_task& task, std::shared_ptr<const Image> image);
+  [[nodiscard]] bool wanted(Kind kind) const { return settings_.wanted.contains(kind); }
+
+  /// A string that lives until the event is encoded.
+  std::string& scratch();
+  std::string_view entity_id(std::uint32_t pid, std::uint64_t start_ns);
+  std::string_view time_fact(std::uint64_t boot_ns);
+  template <class Integer>
+  std::string_view number_fact(Integer value) {
+    std::string& text = scratch();
+    json::number(text, value);
+    return text;
+  }
+  std::string_view text_fact(Fact fact, std::string_view bytes);
+
+  const Host& host_;
+  Settings settings_;
+  Encoder encoder_;
+  ProcessTable processes_;
+  Facts facts_;
+  std::deque<std::string> scratch_;  // a deque: what was handed out stays where it is
+  std::size_t scratch_used_ = 0;
+  std::vector<json::Named> truncated_;  // field name -> full size
+  std::uint32_t more_missing_ = 0;      // enum wire_missing, found out here
+
+  struct Pieces {
+    std::uint32_t pid = 0;
+    std::string bytes;
+  };
+  std::unordered_map<unsigned, Pieces> pieces_;                     // by CPU
+  std::unordered_map<std::uint32_t, std::vector<Script>> scripts_;  // by thread
+  struct Cgroup {
+    std::string path, id, runtime;  // JSON; empty for none
+  };
+  std::unordered_map<std::uint64_t, Cgroup> cgroups_;
+
+  std::vector<std::byte> self_;  // header and task of the agent
+  std::uint64_t sequence_ = 0;
+  std::uint64_t own_events_ = 0;
+  std::uint64_t sent_in_all_ = 0;
+  std::uint64_t malformed_ = 0;
+  std::map<Kind, std::uint64_t> sent_;
+};
+
+}  // namespace nightjar

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/programs.hpp"
+
+#include <cstddef>
+#include <span>
+
+// probes_object.S
+extern "C" {
+extern const std::byte nightjar_probes_begin[];  // NOLINT(modernize-avoid-c-arrays): a linker symbol
+extern const std::byte nightjar_probes_end[];    // NOLINT(modernize-avoid-c-arrays)
+}
+
+namespace nightjar {
+
+const std::vector<GroupSpec>& program_groups() {
+  static const std::vector<GroupSpec> groups = {
+      {"process",
+       {{Kind::fork, "process_fork"}, {Kind::exec, "process_exec"}, {Kind::exit, "process_exit"}},
+       {
+           // The script hook stands first: where it is refused, nothing else was loaded in vain.
+           ProgramVersion("btf", {Program("exec_script__fentry"), Program("process_fork__tp_btf"),
+                                  Program("process_exec__tp_btf"), Program("process_exit__tp_btf")})
+               .require(Feature::tp_btf)
+               .require(Feature::fentry),
+           ProgramVersion("kprobe", {Program("exec_script__kprobe"), Program("process_fork__raw_tp"),
+                                     Program("process_exec__raw_tp"), Program("process_exit__raw_tp")})
+               .require(Feature::kprobe)
+               .require(Feature::raw_tracepoint),
+           ProgramVersion("tracepoint", {Program("process_fork__tp_btf"), Program("process_exec__tp_btf"),
+                                         Program("process_exit__tp_btf")})
+               .require(Feature::tp_btf),
+           ProgramVersion("tracepoint", {Program("process_fork__raw_tp"), Program("process_exec__raw_tp"),
+                                         Program("process_exit__raw_tp")})
+               .require(Feature::raw_tracepoint),
+       },
+       true,
+       false},
+      {"snapshot",
+       {{Kind::process_snapshot, "process_snapshot"}},
+       {ProgramVersion("iterator", {Program("process_snapshot__iter")}).require(Feature::task_iterator)},
+       false,
+       false},
+      {"exec_failed",
+       {{Kind::exec_failed, "exec_failed"}},
+       {ProgramVersion("tracepoint",
+                       {Program("exec_failed__enter_execve"), Program("exec_failed__exit_execve"),
+                        Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
+            .require(Feature::tracepoint)},
+       false,
+       true},
+  };
+  return groups;
+}
+
+const std::vector<std::string_view>& tier_names() {
+  static const std::vector<std::string_view> names = {"btf", "kprobe", "tracepoint"};
+  return names;
+}
+
+Result<ProgramBlueprint> probes_blueprint() {
+  return ProgramBlueprint::from_bytes(std::span(nightjar_probes_begin, nightjar_probes_end), "nightjar.bpf.o");
+}
+
+std::string_view degradation(Kind kind, std::string_view tier) {
+  if (kind == Kind::exec && tier == "tracepoint")
+    return "no hook shows the scripts of a #! chain: they are looked up after the exec and checked against its argv";
+  if (kind == Kind::exec_failed) return "32-bit programs are not seen: system call tracepoints do not show them";
+  if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
+  return {};
+}
+
+}  // namespace nightjar

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/sensor.hpp"
+
+#include <linux/bpf.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+
+#include "agent/cgroup_scope.hpp"
+#include "agent/host.hpp"
+#include "nightjar/privileges.hpp"
+
+namespace nightjar {
+namespace {
+
+// Kernel memory: the lifecycle buffer holds some thousand execs, many milliseconds of the fastest storm.
+constexpr std::uint32_t lifecycle_bytes = 4U << 20;
+constexpr std::uint32_t activity_bytes = 4U << 20;
+constexpr std::uint32_t perf_bytes_per_cpu = 1U << 20;
+constexpr std::uint32_t scope_tree_entries = 65536;
+constexpr std::uint32_t path_users = 3;  // enum path_user, bpf/path.bpf.h
+
+constexpr std::string_view shared_maps[] = {"lifecycle", "activity", "counters", "reader", "cgroups_seen", "scope_tree"};
+constexpr std::string_view scratch_maps[] = {"exec_scratch",   "piece_scratch", "exec_cgroup",   "fork_scratch",
+                                             "fork_cgroup",    "exit_scratch",  "exit_cgroup",   "script_scratch",
+                                             "failed_scratch", "failed_cgroup", "snapshot_scratch", "snapshot_cgroup"};
+
+template <class T>
+void constant(GroupOptions& options, std::string name, const T& value) {
+  const auto bytes = std::as_bytes(std::span(&value, 1));
+  options.constants.insert_or_assign(std::move(name), std::vector(bytes.begin(), bytes.end()));
+}
+
+}  // namespace
+
+Result<ReaderPage> ReaderPage::map(const Map& reader) {
+  void* page = mmap(nullptr, sizeof(wire_reader), PROT_READ | PROT_WRITE, MAP_SHARED, reader.fd(), 0);
+  if (page == MAP_FAILED) return Error::from_errno("cannot map the page shared with the programs");
+  return ReaderPage(static_cast<wire_reader*>(page));
+}
+
+ReaderPage::~ReaderPage() {
+  if (page_ != nullptr) munmap(page_, sizeof(wire_reader));
+}
+
+void ReaderPage::going_idle() { std::atomic_ref(page_->idle).store(1); }
+void ReaderPage::busy() { std::atomic_ref(page_->idle).store(0); }
+void ReaderPage::next_epoch() { std::atomic_ref(page_->epoch).fetch_add(1); }
+
+Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log) {
+  NIGHTJAR_CHECK(check_privileges());
+  std::unique_ptr<Sensor> sensor(new Sensor);
+  NIGHTJAR_CHECK(sensor->load(options, log));
+  return sensor;
+}
+
+Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
+  features_ = Features(options.without);
+  if (!features_.has(Feature::bpf))
+    return Error(errc::unsupported, "this kernel has no bpf(2): " + features_.ask(Feature::bpf).why);
+  if (options.transport == Transport::perf) {
+    ring_ = false;
+  } else if (!features_.has(Feature::ring_buffer)) {
+    const std::string why = features_.ask(Feature::ring_buffer).why;
+    if (options.transport == Transport::ring_buffer)
+      return Error(errc::unsupported, "--transport ringbuf: this kernel has no ring buffer: " + why);
+    if (log) log(LogLevel::info, "using perf buffers: no ring buffer: " + why);
+    ring_ = false;
+  }
+  if (options.scope.what == Scope::What::cgroup) {
+    const CgroupScope scope = NIGHTJAR_TRY(find_cgroup(options.scope.path));
+    scope_cgroup_ = scope.id;
+    scope_level_ = scope.level;
+  }
+  sequence_base_ = boot_clock_ns();
+  const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
+  for (const GroupSpec& spec : program_groups()) {
+    const bool named = std::any_of(spec.events.begin(), spec.events.end(),
+                                   [&](const EventSourceRow& row) { return options.named.contains(row.kind); });
+    if (spec.only_when_named && !named) {
+      cover_absent(spec, "off", "not asked for");
+      continue;
+    }
+    auto loaded = load_group(spec, blueprint, options, log);
+    if (loaded) continue;
+    const Error error = std::move(loaded).error();
+    if (spec.essential || named || error.code() == errc::denied || error.code() == errc::invalid) {
+      std::string events;
+      for (const EventSourceRow& row : spec.events) {
+        if (!events.empty()) events += ", ";
+        events += event_info(row.kind).action;
+      }
+      return Error(error.code(), "this kernel cannot deliver " + events, error.sys()).because({error});
+    }
+    if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
+    cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
+  }
+  return open_maps(options);
+}
+
+GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log) {
+  GroupOptions group;
+  group.name = spec.name;
+  group.features = &features_;
+  group.btf_path = options.btf_path;
+  group.log = log;
+  constant(group, "use_ring", std::uint32_t{ring_});
+  constant(group, "sequence_base", sequence_base_);
+  constant(group, "want_env", std::uint32_t{!options.environment.empty()});
+  const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
+  constant(group, "wakeup_bytes", ring_bytes / 4);
+  constant(group, "scope_mode", static_cast<std::uint32_t>(options.scope.what));
+  constant(group, "scope_cgroup", scope_cgroup_);
+  constant(group, "scope_cgroup_level", scope_level_);
+
+  const std::uint32_t cpus = possible_cpus();
+  for (const std::string_view name : scratch_maps) group.maps[std::string(name)].max_entries = cpus;
+  group.maps["path_rows"].max_entries = cpus * path_users;
+  group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
+  for (const std::string_view name : {"lifecycle", "activity"}) {
+    MapSettings& map = group.maps[std::string(name)];
+    if (ring_) {
+      const auto standard = name == "lifecycle" ? lifecycle_bytes : activity_bytes;
+      map.max_entries = options.buffer_bytes != 0 ? static_cast<std::uint32_t>(options.buffer_bytes) : standard;
+    } else {
+      map.type = BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+      map.key_size = 4;
+      map.value_size = 4;
+      map.max_entries = 0;
+    }
+  }
+  for (const Map& map : shared_) group.maps[map.name()].share = &map;
+  return group;
+}
+
+Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+                            const LogSink& log) {
+  std::vector<ProgramVersion> versions;
+  for (const ProgramVersion& version : spec.versions) {
+    // A forced tier concerns the groups that have tiers; a group with one way only has no choice.
+    const bool tiered = spec.versions.size() > 1;
+    if (!tiered || options.tier == "auto" || options.tier == version.name) versions.push_back(version);
+  }
+  ProgramGroup group(group_options(spec, options, log));
+  auto loaded = group.load(blueprint, versions);
+  if (!loaded) return std::move(loaded).error();
+  if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
+  for (const std::string_view name : shared_maps) {
+    const bool known = std::any_of(shared_.begin(), shared_.end(), [&](const Map& map) { return map.name() == name; });
+    if (known) continue;
+    if (auto map = loaded->map(name)) shared_.push_back(std::move(*map));
+  }
+  for (const Error& passed : loaded->passed_over()) {
+    if (log) log(LogLevel::info, "passed over: " + to_string(passed));
+  }
+  cover(spec, *loaded);
+  groups_.push_back(std::move(*loaded));
+  return {};
+}
+
+void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group) {
+  if (spec.essential) tier_ = group.version();
+  for (const EventSourceRow& row : spec.events) {
+    const auto& programs = group.programs();
+    const auto program = std::find_if(programs.begin(), programs.end(), [&](const LoadedProgram& p) {
+      return p.name.starts_with(row.program_stem) && p.name.substr(row.program_stem.size()).starts_with("__");
+    });
+    if (program == programs.end()) continue;
+    const std::string reason(degradation(row.kind, group.version()));
+    coverage_.push_back({row.kind, reason.empty() ? "full" : "degraded", program->hook, group.version(), reason});
+    hooks_.emplace_back(row.kind, json::quoted(program->hook));
+  }
+  for (const LoadedProgram& program : group.programs()) sees_scripts_ |= program.name.starts_with("exec_script__");
+}
+
+void Sensor::cover_absent(const GroupSpec& spec, const std::string& status, const std::string& reason) {
+  for (const EventSourceRow& row : spec.events) coverage_.push_back({row.kind, status, "", "", reason});
+}
+
+Result<> Sensor::open_maps(const SensorOptions& options) {
+  for (const Map& map : shared_) {
+    if (map.name() == "counters") counters_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
+      scope_tree_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
+    if (map.name() == "lifecycle" || map.name() == "activity") {
+      EventSourceOptions source;
+      source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : perf_bytes_per_cpu;
+      sources_.push_back(NIGHTJAR_TRY(EventSource::open(map, source)));
+    }
+  }
+  if (!counters_ || !reader_ || sources_.empty())
+    return Error(errc::invalid, "the BPF object lacks the maps counters, reader or lifecycle");
+  return {};
+}
+
+std::string_view Sensor::hook(Kind kind) const {
+  for (const auto& [known, hook] : hooks_) {
+    if (known == kind) return hook;
+  }
+  return {};
+}
+
+Result<std::vector<std::byte>> Sensor::snapshot() {
+  for (const LoadedGroup& group : groups_) {
+    if (group.program("process_snapshot__iter") != nullptr) return group.read_iterator("process_snapshot__iter");
+  }
+  return std::vector<std::byte>{};
+}
+
+std::vector<Sensor::ProgramLine> Sensor::program_stats() const {
+  std::vector<ProgramLine> lines;
+  for (const LoadedGroup& group : groups_) {
+    for (const LoadedProgram& program : group.programs()) {
+      if (auto stats = group.stats(program.name)) lines.push_back({program.name, program.hook, *stats});
+    }
+  }
+  return lines;
+}
+
+}  // namespace nightjar

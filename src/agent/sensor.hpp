@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel side, loaded and attached.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/options.hpp"
+#include "agent/programs.hpp"
+#include "nightjar/event_source.hpp"
+#include "nightjar/log.hpp"
+#include "nightjar/program_group.hpp"
+#include "wire/base.h"
+
+namespace nightjar {
+
+/// One event's place in `sensor_started` and `doctor`.
+struct Coverage {
+  Kind kind;
+  std::string status;  ///< "full", "degraded", "absent", "off" (not asked for)
+  std::string hook;    ///< empty when absent
+  std::string tier;
+  std::string reason;  ///< of degraded, absent and off
+};
+
+/// The page that the BPF programs and the agent share (map "reader").
+class ReaderPage {
+ public:
+  static Result<ReaderPage> map(const Map& reader);
+  ReaderPage(ReaderPage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
+  ReaderPage& operator=(ReaderPage&&) = delete;
+  ReaderPage(const ReaderPage&) = delete;
+  ReaderPage& operator=(const ReaderPage&) = delete;
+  ~ReaderPage();
+
+  /// The next record wakes the reader.
+  void going_idle();
+  void busy();
+  /// Losses from now on count as a new batch.
+  void next_epoch();
+
+ private:
+  explicit ReaderPage(wire_reader* page) : page_(page) {}
+  wire_reader* page_;
+};
+
+class Sensor {
+ public:
+  /// Loads and attaches what the options want, on the best tier that works. Fails with denied (privileges), unsupported (this kernel
+  /// cannot deliver something that was asked for by name, or nothing at all), invalid (options).
+  static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log);
+
+  [[nodiscard]] const std::vector<Coverage>& coverage() const { return coverage_; }
+  /// JSON of nightjar.hook for a kind of record; empty when there is none.
+  [[nodiscard]] std::string_view hook(Kind kind) const;
+  [[nodiscard]] const std::string& tier() const { return tier_; }
+  [[nodiscard]] bool uses_ring_buffer() const { return ring_; }
+  /// Scripts are told by a hook, not looked up.
+  [[nodiscard]] bool sees_scripts() const { return sees_scripts_; }
+
+  std::vector<EventSource>& sources() { return sources_; }
+  ReaderPage& reader() { return *reader_; }
+  [[nodiscard]] const Map& counters() const { return *counters_; }
+  /// Null unless the scope is a tree.
+  [[nodiscard]] const Map* scope_tree() const { return scope_tree_ ? &*scope_tree_ : nullptr; }
+  [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
+  [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
+
+  /// Snapshot records of all processes in scope, and of the agent itself whatever the scope (wire_header::is_self). Empty where this
+  /// kernel has no task iterator.
+  Result<std::vector<std::byte>> snapshot();
+
+  /// Detaches and unloads every program. What the buffers and counters hold stays readable.
+  void detach() { groups_.clear(); }
+
+  struct ProgramLine {
+    std::string name, hook;
+    ProgramStats stats;
+  };
+  [[nodiscard]] std::vector<ProgramLine> program_stats() const;
+
+ private:
+  Sensor() = default;
+  Result<> load(const SensorOptions& options, const LogSink& log);
+  Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+                      const LogSink& log);
+  GroupOptions group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log);
+  void cover(const GroupSpec& spec, const LoadedGroup& group);
+  void cover_absent(const GroupSpec& spec, const std::string& status, const std::string& reason);
+  Result<> open_maps(const SensorOptions& options);
+
+  Features features_;
+  bool ring_ = true;
+  bool sees_scripts_ = false;
+  std::string tier_;
+  std::uint64_t sequence_base_ = 0;
+  std::uint64_t first_attached_ns_ = 0;
+  std::uint64_t scope_cgroup_ = 0;
+  std::uint32_t scope_level_ = 0;
+  // Maps before groups: groups are destroyed (and detached) first.
+  std::vector<Map> shared_;
+  std::optional<Map> counters_, scope_tree_;
+  std::optional<ReaderPage> reader_;
+  std::vector<LoadedGroup> groups_;
+  std::vector<EventSource> sources_;
+  std::vector<Coverage> coverage_;
+  std::vector<std::pair<Kind, std::string>> hooks_;
+};
+
+}  // namespace nightjar

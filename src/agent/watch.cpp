@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+// watch and run: the two ways to deliver events.
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+
+#include "agent/child.hpp"
+#include "agent/collector.hpp"
+#include "agent/commands.hpp"
+#include "agent/scope_tree.hpp"
+
+namespace nightjar {
+namespace {
+
+/// How long a watch goes on after it passed a signal on to COMMAND, for the tree to end.
+constexpr std::uint64_t grace_ns = 5'000'000'000;
+
+/// SIGINT, SIGTERM and SIGCHLD as a descriptor.
+class Signals {
+ public:
+  static Result<Signals> block() {
+    Signals signals;
+    sigset_t set;
+    sigemptyset(&set);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&set, number);
+    sigprocmask(SIG_BLOCK, &set, &signals.before_);
+    signal(SIGPIPE, SIG_IGN);  // a reader that went away is an error of write(2), with a message
+    signals.fd_.reset(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals.fd_.valid()) return Error::from_errno("signalfd");
+    return signals;
+  }
+
+  /// The last signal that asks to stop, 0 if none came.
+  int stop_asked() {
+    int asked = 0;
+    signalfd_siginfo info;
+    while (read(fd_.get(), &info, sizeof info) == sizeof info) {
+      if (info.ssi_signo != SIGCHLD) asked = static_cast<int>(info.ssi_signo);
+    }
+    return asked;
+  }
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  [[nodiscard]] const sigset_t& before() const { return before_; }
+
+ private:
+  UniqueFd fd_;
+  sigset_t before_{};
+};
+
+LogSink log_to_stderr(bool verbose) {
+  return [verbose](LogLevel level, std::string_view text) {
+    if (level == LogLevel::debug || (level == LogLevel::info && !verbose)) return;
+    std::fprintf(stderr, "nightjar: %.*s\n", static_cast<int>(text.size()), text.data());
+  };
+}
+
+struct Session {
+  Host host = Host::read();
+  std::unique_ptr<Collector> collector;
+};
+
+Result<> open_session(Session& session, const SensorOptions& options) {
+  auto output = NIGHTJAR_TRY(Output::open(options.output));
+  auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
+  session.collector =
+      NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(output)));
+  return {};
+}
+
+int end_session(Session& session, const SensorOptions& options, Result<> so_far) {
+  if (so_far) so_far = session.collector->close_stream();
+  if (options.summary) std::fputs(session.collector->summary().c_str(), stderr);
+  return so_far ? exit_done : fail(so_far.error());
+}
+
+Result<> watch_tree(Collector& collector, Signals& signals, Child& child) {
+  const Map& tree = *collector.sensor().scope_tree();
+  std::uint64_t give_up_ns = 0;
+  for (bool go_on = true; go_on;) {
+    go_on = NIGHTJAR_TRY(collector.turn(signals.fd()));
+    const int asked = signals.stop_asked();
+    const bool ended = child.reap();
+    if (asked != 0) {
+      if (give_up_ns != 0) break;  // asked twice
+      give_up_ns = boot_clock_ns() + grace_ns;
+      if (!ended) kill(child.pid(), asked);
+    }
+    if (give_up_ns != 0 && boot_clock_ns() > give_up_ns) break;
+    if (ended && NIGHTJAR_TRY(tree_is_over(tree, collector.self().pid))) break;
+  }
+  return {};
+}
+
+}  // namespace
+
+int watch(const Options& options) {
+  if (const auto refusal = Child::check(options.to_watch.front())) {
+    std::fprintf(stderr, "nightjar: %s\n", refusal->message.c_str());
+    return refusal->status;
+  }
+  auto signals = Signals::block();
+  if (!signals) return fail(signals.error());
+  Session session;
+  if (auto opened = open_session(session, options.sensor); !opened) return fail(opened.error());
+  Collector& collector = *session.collector;
+  if (auto opened = collector.open_stream(false); !opened) return fail(opened.error());
+  // What the agent forks from now on is the tree.
+  if (auto begun = begin_tree(*collector.sensor().scope_tree(), collector.self()); !begun) return fail(begun.error());
+  auto child = Child::start(options.to_watch, options.sensor.output == "-", signals->before());
+  if (!child) return fail(child.error());
+  const int status = end_session(session, options.sensor, watch_tree(collector, *signals, *child));
+  if (child->exec_error() != 0)
+    std::fprintf(stderr, "nightjar: %s: %s\n", options.to_watch.front().c_str(), strerror(child->exec_error()));
+  if (status != exit_done) return status;
+  if (!child->reap()) {
+    std::fprintf(stderr, "nightjar: the watch ended before %s did: it runs on unwatched\n",
+                 options.to_watch.front().c_str());
+    return exit_done;
+  }
+  return child->status();
+}
+
+int run(const Options& options) {
+  auto signals = Signals::block();
+  if (!signals) return fail(signals.error());
+  Session session;
+  if (auto opened = open_session(session, options.sensor); !opened) return fail(opened.error());
+  Collector& collector = *session.collector;
+  if (options.sensor.scope.what == Scope::What::tree) {
+    if (auto filled = fill_tree(*collector.sensor().scope_tree(), options.sensor.scope.pid); !filled)
+      return fail(filled.error());
+  }
+  Result<> result = collector.open_stream(true);
+  while (result) {
+    auto go_on = collector.turn(signals->fd());
+    if (!go_on) {
+      result = std::move(go_on).error();
+    } else if (!*go_on || signals->stop_asked() != 0) {
+      break;
+    }
+  }
+  return end_session(session, options.sensor, std::move(result));
+}
+
+int fail(const Error& error) {
+  std::fprintf(stderr, "nightjar: %s\n", to_string(error).c_str());
+  switch (error.code()) {
+    case errc::unsupported:
+    case errc::rejected: return exit_unsupported;
+    case errc::invalid: return exit_usage;
+    default: return exit_failed;
+  }
+}
+
+}  // namespace nightjar
