@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "handle.hpp"
+#include "nightjar/result.hpp"
+
+namespace nightjar {
+
+/// The running kernel's own BTF, parsed (some 40 ms and 10 MB).
+class KernelTypes {
+ public:
+  /// Fails with unsupported (the kernel has none), or denied.
+  static Result<KernelTypes> load();
+
+  /// The id of function `name`, or 0.
+  [[nodiscard]] std::uint32_t function(const std::string& name) const;
+  /// The id of typedef `name` (tracepoints are "btf_trace_NAME"), or 0.
+  [[nodiscard]] std::uint32_t type_definition(const std::string& name) const;
+
+ private:
+  explicit KernelTypes(BtfHandle types) : types_(std::move(types)) {}
+  BtfHandle types_;
+};
+
+}  // namespace nightjar

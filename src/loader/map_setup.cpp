@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "map_setup.hpp"
+
+#include <optional>
+#include <string_view>
+
+#include <linux/bpf.h>
+
+#include "text.hpp"
+
+namespace nightjar {
+namespace {
+
+std::optional<Feature> feature_of(std::uint32_t map_type) {
+  switch (map_type) {
+    case BPF_MAP_TYPE_RINGBUF:
+      return Feature::ring_buffer;
+    case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+      return Feature::perf_buffer;
+    case BPF_MAP_TYPE_TASK_STORAGE:
+      return Feature::task_storage;
+    default:
+      return std::nullopt;
+  }
+}
+
+Result<> checked(const std::string& name, const char* what, int result) {
+  if (result == 0) return {};
+  return Error::from_errno("map " + name + ": set " + what, -result);
+}
+
+/// What the kernel wants of a type that has no free choice of sizes.
+Result<> set_type(bpf_map* map, const std::string& name, std::uint32_t type) {
+  if (static_cast<std::uint32_t>(::bpf_map__type(map)) == type) return {};
+  NIGHTJAR_CHECK(checked(name, "type", ::bpf_map__set_type(map, static_cast<bpf_map_type>(type))));
+  if (type == BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
+    NIGHTJAR_CHECK(checked(name, "key size", ::bpf_map__set_key_size(map, sizeof(std::uint32_t))));
+    NIGHTJAR_CHECK(checked(name, "value size", ::bpf_map__set_value_size(map, sizeof(std::uint32_t))));
+    return checked(name, "entries", ::bpf_map__set_max_entries(map, 0));  // libbpf: one for each possible CPU
+  }
+  if (type == BPF_MAP_TYPE_RINGBUF) {
+    NIGHTJAR_CHECK(checked(name, "key size", ::bpf_map__set_key_size(map, 0)));
+    return checked(name, "value size", ::bpf_map__set_value_size(map, 0));
+  }
+  return {};
+}
+
+Result<> share(bpf_map* map, const std::string& name, const Map& open) {
+  const auto type = static_cast<std::uint32_t>(::bpf_map__type(map));
+  if (open.type() != type || open.key_size() != ::bpf_map__key_size(map) ||
+      open.value_size() != ::bpf_map__value_size(map)) {
+    return Error(errc::invalid, "map " + name + ": the shared map " + open.name() +
+                                    " does not fit: another type, key size or value size");
+  }
+  const std::uint32_t entries = ::bpf_map__max_entries(map);
+  if (entries != 0 && open.max_entries() < entries) {
+    return Error(errc::invalid, "map " + name + ": the shared map " + open.name() + " does not fit: it has " +
+                                    std::to_string(open.max_entries()) + " entries, not " + std::to_string(entries));
+  }
+  return checked(name, "shared map", ::bpf_map__reuse_fd(map, open.fd()));  // libbpf duplicates it
+}
+
+Result<> apply(bpf_map* map, const std::string& name, const MapSettings& settings) {
+  if (settings.type) NIGHTJAR_CHECK(set_type(map, name, *settings.type));
+  if (settings.key_size) NIGHTJAR_CHECK(checked(name, "key size", ::bpf_map__set_key_size(map, *settings.key_size)));
+  if (settings.value_size) {
+    NIGHTJAR_CHECK(checked(name, "value size", ::bpf_map__set_value_size(map, *settings.value_size)));
+  }
+  // A perf event array always has one entry for each CPU; its users give entries for the ring buffer it may replace.
+  if (settings.max_entries && ::bpf_map__type(map) != BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
+    NIGHTJAR_CHECK(checked(name, "entries", ::bpf_map__set_max_entries(map, *settings.max_entries)));
+  }
+  if (settings.share != nullptr) return share(map, name, *settings.share);
+  return {};
+}
+
+}  // namespace
+
+Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std::set<std::string, std::less<>>& used,
+                     const Features& features) {
+  bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    if (::bpf_map__is_internal(map)) continue;
+    const std::string name = ::bpf_map__name(map);
+    if (!used.contains(name) && ::bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS) {
+      NIGHTJAR_CHECK(checked(name, "autocreate", ::bpf_map__set_autocreate(map, false)));
+      continue;
+    }
+    if (const auto settings = options.maps.find(name); settings != options.maps.end()) {
+      NIGHTJAR_CHECK(apply(map, name, settings->second));
+    }
+    const auto feature = feature_of(static_cast<std::uint32_t>(::bpf_map__type(map)));
+    if (feature && features.pretends_without(*feature)) {
+      return Error(errc::unsupported,
+                   "map " + name + " needs " + std::string(to_string(*feature)) + ": told to pretend it is absent");
+    }
+  }
+  return {};
+}
+
+Result<> check_map_names(const ProgramBlueprint& blueprint, const GroupOptions& options) {
+  for (const auto& [name, settings] : options.maps) {
+    if (blueprint.find_map(name) != nullptr) continue;
+    std::vector<std::string_view> names;
+    for (const auto& map : blueprint.maps()) names.emplace_back(map.name);
+    return Error(errc::invalid,
+                 "no map " + text::quoted(name) + " in " + blueprint.name() + text::did_you_mean(name, names));
+  }
+  return {};
+}
+
+}  // namespace nightjar

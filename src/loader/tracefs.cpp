@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tracefs.hpp"
+
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string_view>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <linux/perf_event.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+
+namespace nightjar {
+namespace {
+
+constexpr long tracefs_magic = 0x74726163;
+
+/// /proc/self/mounts writes space, tab, newline and backslash as \ooo.
+std::string unescape(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    unsigned value = 0;
+    if (text.size() >= 4 && text[0] == '\\' &&
+        std::from_chars(text.data() + 1, text.data() + 4, value, 8).ptr == text.data() + 4) {
+      out += static_cast<char>(value);
+      text.remove_prefix(4);
+    } else {
+      out += text[0];
+      text.remove_prefix(1);
+    }
+  }
+  return out;
+}
+
+/// A tracefs that is mounted where this process can reach it; not valid when there is none. Paths are not tried
+/// blindly: touching /sys/kernel/debug/tracing would mount one.
+UniqueFd open_mounted() {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string source;
+    std::string path;
+    std::string type;
+    if (!(fields >> source >> path >> type) || type != "tracefs") continue;
+    UniqueFd root(::open(unescape(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct statfs status{};
+    if (root.valid() && ::fstatfs(root.get(), &status) == 0 && status.f_type == tracefs_magic) return root;
+  }
+  return UniqueFd();
+}
+
+}  // namespace
+
+Result<Tracefs> Tracefs::open() {
+  if (UniqueFd mounted = open_mounted(); mounted.valid()) return Tracefs(std::move(mounted));
+  return open_private();
+}
+
+Result<Tracefs> Tracefs::open_private() {
+  const UniqueFd context(static_cast<int>(::syscall(SYS_fsopen, "tracefs", FSOPEN_CLOEXEC)));
+  if (!context.valid()) {
+    if (errno == ENOSYS)
+      return Error(errc::unsupported, "tracefs is not mounted and this kernel has no fsopen", ENOSYS);
+    if (errno == ENODEV) return Error(errc::unsupported, "this kernel has no tracefs", ENODEV);
+    return Error::from_errno("fsopen tracefs");
+  }
+  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
+    return Error::from_errno("create a private tracefs");
+  }
+  UniqueFd root(static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, 0)));
+  if (!root.valid()) return Error::from_errno("fsmount tracefs");
+  return Tracefs(std::move(root));
+}
+
+Result<std::uint64_t> Tracefs::event_id(const std::string& event) const {
+  const auto slash = event.find('/');
+  if (slash == std::string::npos || slash == 0 || slash + 1 == event.size() ||
+      event.find('/', slash + 1) != std::string::npos || event.find("..") != std::string::npos) {
+    return Error(errc::invalid, "tracepoint '" + event + "' is not of the form category/name");
+  }
+  const UniqueFd file(::openat(root_.get(), ("events/" + event + "/id").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file.valid()) {
+    if (errno == ENOENT) return Error(errc::not_found, "no tracepoint " + event + " in this kernel", ENOENT);
+    return Error::from_errno("tracepoint " + event);
+  }
+  std::array<char, 32> text{};
+  const ssize_t got = ::read(file.get(), text.data(), text.size());
+  if (got < 0) return Error::from_errno("tracepoint " + event + ": read id");
+  std::uint64_t id = 0;
+  if (std::from_chars(text.data(), text.data() + got, id).ec != std::errc()) {
+    return Error(errc::system, "tracepoint " + event + ": its id is no number");
+  }
+  return id;
+}
+
+Result<UniqueFd> open_tracepoint(std::uint64_t id) {
+  perf_event_attr attributes{};
+  attributes.size = sizeof(attributes);
+  attributes.type = PERF_TYPE_TRACEPOINT;
+  attributes.config = id;
+  attributes.sample_period = 1;
+  attributes.wakeup_events = 1;
+  // A program on a tracepoint's perf event runs on every CPU, whichever the event was opened on.
+  UniqueFd event(static_cast<int>(::syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  if (!event.valid()) return Error::from_errno("perf_event_open of a tracepoint");
+  return event;
+}
+
+}  // namespace nightjar

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attach.hpp"
+#include "group_state.hpp"
+#include "nightjar/program_group.hpp"
+
+namespace nightjar {
+
+/// Loads and attaches one version, or says why not.
+class VersionLoader {
+ public:
+  VersionLoader(const ProgramBlueprint& blueprint, const ProgramVersion& version, const GroupOptions& options,
+                Features& features)
+      : blueprint_(blueprint), version_(version), options_(options), features_(features) {}
+
+  /// What fails leaves nothing attached and no descriptor open.
+  Result<std::unique_ptr<LoadedGroup::State>> load();
+
+ private:
+  /// A program of the version with what the blueprint knows of it.
+  struct Choice {
+    const Program* wanted;
+    const ProgramBlueprint::ProgramInfo* info;
+    ProgramKind kind;
+    std::vector<std::string> points;  ///< asked for
+    std::string target;               ///< of kinds that are fixed at load time: the one that this kernel has
+    bool is_absent = false;
+    std::string absent_because;
+
+    [[nodiscard]] std::string hook() const;
+  };
+
+  Result<> choose();
+  Result<Choice> choose(const Program& wanted) const;
+  Result<> check_needs();
+  Result<ObjectHandle> open() const;
+  Result<> configure(bpf_object* object);
+  Result<> configure(bpf_program* program, Choice& choice) const;
+  Result<> override_kind(bpf_program* program, const Choice& choice) const;
+  Result<> set_target(bpf_program* program, Choice& choice) const;
+  Result<ObjectHandle> load_object();
+  /// An optional program goes on as absent; the error of any other comes back.
+  Result<> excuse(Choice& choice, Error error);
+  [[nodiscard]] std::set<std::string, std::less<>> used_maps() const;
+  Choice* find(std::string_view name);
+  Result<> attach(LoadedGroup::State& state);
+
+  const ProgramBlueprint& blueprint_;
+  const ProgramVersion& version_;
+  const GroupOptions& options_;
+  Features& features_;
+  std::vector<Choice> choices_;
+};
+
+}  // namespace nightjar
