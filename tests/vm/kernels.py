@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads kernels.ini."""
+
+import configparser
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+FILE = Path(__file__).resolve().parent / "kernels.ini"
+
+
+@dataclass(frozen=True)
+class Kernel:
+    id: str
+    suites: tuple
+    package: "re.Pattern"
+    modules: tuple
+    features: frozenset  # it must have these
+    lacks: frozenset
+    matrix: bool
+
+
+def parse(text):
+    """{id: Kernel}, in the order of the file."""
+    parser = configparser.ConfigParser(interpolation=None, inline_comment_prefixes=None)
+    parser.read_string(text)
+    kernels = {}
+    for name in parser.sections():
+        section = parser[name]
+        lacks = frozenset(section["lacks"].split())
+        also = frozenset(section["also"].split())
+        if lacks & also:
+            raise ValueError(f"{name}: both in `also` and in `lacks`: {' '.join(sorted(lacks & also))}")
+        kernels[name] = Kernel(
+            id=name,
+            suites=tuple(section["suites"].split()),
+            package=re.compile(section["package"]),
+            modules=tuple(section["modules"].split()),
+            features=(frozenset(section["features"].split()) | also) - lacks,
+            lacks=lacks,
+            matrix=section.getboolean("matrix"),
+        )
+    return kernels
+
+
+def load():
+    return parse(FILE.read_text(encoding="utf-8"))
