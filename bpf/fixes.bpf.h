@@ -54,6 +54,10 @@ struct file_times {
 	__s64 mtime_ns, ctime_ns;
 };
 
+/* The top bit of i_ctime_nsec says that somebody asked for the time: Linux kernel commit 4e40eff0b573 ("fs: add
+ * infrastructure for multigrain timestamps") (in v6.13). No valid number of nanoseconds has it. */
+#define CTIME_NSEC_MASK 0x7fffffffU
+
 /* Linux kernel commit 3aa63a569c64 ("fs: switch timespec64 fields in inode to discrete integers") (in v6.11),
  * 12cd44023651 ("fs: rename inode i_atime and i_mtime fields") (in v6.7),
  * 13bc24457850 ("fs: rename i_ctime field to __i_ctime") (in v6.6). */
@@ -65,7 +69,8 @@ static __always_inline struct file_times inode_times(struct inode *inode)
 		struct inode___split_times *i = (void *)inode;
 
 		t.mtime_ns = BPF_CORE_READ(i, i_mtime_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime_nsec);
-		t.ctime_ns = BPF_CORE_READ(i, i_ctime_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_ctime_nsec);
+		t.ctime_ns = BPF_CORE_READ(i, i_ctime_sec) * NSEC_PER_SEC +
+			     (BPF_CORE_READ(i, i_ctime_nsec) & CTIME_NSEC_MASK);
 	} else if (bpf_core_field_exists(struct inode___private_times, __i_mtime)) {
 		struct inode___private_times *i = (void *)inode;
 

@@ -133,7 +133,8 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = BPF_CORE_READ(node, id);
 	struct cgroup_scratch *s;
-	__u32 one = 1, len;
+	__u32 one = 1;
+	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
 
 	out->cgroup_id = id;
 	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
