@@ -26,6 +26,7 @@ struct exec_scratch {
 WIRE_ASSERT(sizeof(struct exec_scratch) < 65000);
 
 struct piece_scratch {
+	__u64 done; /* bytes sent so far */
 	struct exec_data rec;
 	__u8 tail[PIECE_BYTES];
 };

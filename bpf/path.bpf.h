@@ -5,17 +5,20 @@
 #include "fixes.bpf.h"
 
 #define NAME_BYTES 256 /* NAME_MAX and the terminator */
-/* Deeper paths are cut at the root's end and marked. Each step is verified: 512 is as deep as 5.10's verifier goes
- * (8192 pending branches) with room to spare; a path of PATH_MAX with components of 8 bytes fits. */
-#define PATH_COMPONENTS 512
+/* Deeper paths are cut at the root's end and marked. */
+#define STRIDE_COMPONENTS 16
+#define STRIDES 64
+#define PATH_COMPONENTS (STRIDES * STRIDE_COMPONENTS)
 
-/* The state of a walk lives in map memory (the caller's scratch), not in registers: the verifier then knows nothing of it
- * but what the check before each write says, so that every iteration looks the same to it, and it needs tens of
- * thousands of steps in place of more than a million. */
+/* The state of a walk lives in map memory, not in registers: the verifier then knows nothing of it but what the check
+ * before each write says, so that every iteration looks the same to it. With registers, one path of 512 components took more than
+ * its limit of a million steps; so, and in strides of global functions, which it checks once, a few thousand do. */
 struct path_walk {
 	__u64 at;     /* where the next component goes */
 	__u32 cut;    /* more components than the limit, or no room */
 	__u32 failed; /* a read failed; what was written is dropped */
+	/* Where the walk over mounts and dentries is. */
+	__u64 mnt, root, dentry;
 };
 
 /* Writes one component. False: no room, or unreadable. */
@@ -86,30 +89,28 @@ static __always_inline __u32 path_row_of(enum path_user user)
 	return bpf_get_smp_processor_id() * PATH_USERS + user;
 }
 
-/* Walks from the dentry to the root of its mount namespace, across mounts (what prepend_path does, but past a chroot), into a row of
- * path_rows, and returns the length. A global function with plain numbers as arguments: the verifier checks it once
- * (5.6), not once a call. */
-__weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry_address)
+/* Up to STRIDE_COMPONENTS steps towards the root of the mount namespace, across mounts (what prepend_path does, but past a
+ * chroot). 0: the walk is over. A global function with a plain number as argument: the verifier checks it once (5.6),
+ * not once a call. */
+__weak __noinline int walk_stride(__u32 row)
 {
 	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
-	struct dentry *dentry = (void *)dentry_address;
-	struct dentry *root;
+	struct dentry *dentry, *root;
 	struct mount *mnt;
-	int i;
 
 	if (!r)
 		return 0;
-	mnt = mount_of((void *)vfsmount);
-	root = BPF_CORE_READ(mnt, mnt.mnt_root);
-	begin_walk(&r->walk, 0);
-	for (i = 0; i < PATH_COMPONENTS; i++) {
+	dentry = (void *)r->walk.dentry;
+	root = (void *)r->walk.root;
+	mnt = (void *)r->walk.mnt;
+	for (int i = 0; i < STRIDE_COMPONENTS; i++) {
 		struct dentry *parent;
 
 		if (dentry == root) {
 			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
 
 			if (up == mnt || !up)
-				break;
+				return 0;
 			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
 			mnt = up;
 			root = BPF_CORE_READ(mnt, mnt.mnt_root);
@@ -117,14 +118,36 @@ __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry_address)
 		}
 		parent = BPF_CORE_READ(dentry, d_parent);
 		if (!put_component(&r->walk, r->bytes, PATH_LIMIT, BPF_CORE_READ(dentry, d_name.name)))
-			break;
+			return 0;
 		/* Its own parent, yet not the root of a mount: a file that never had a place (memfd). */
 		if (parent == dentry)
-			break;
+			return 0;
 		dentry = parent;
 	}
-	if (i == PATH_COMPONENTS)
-		r->walk.cut = 1;
+	r->walk.dentry = (__u64)dentry;
+	r->walk.root = (__u64)root;
+	r->walk.mnt = (__u64)mnt;
+	return 1;
+}
+
+/* Walks from the dentry to the root into a row of path_rows, and returns the length. */
+__weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
+{
+	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
+	struct mount *mnt;
+
+	if (!r)
+		return 0;
+	mnt = mount_of((void *)vfsmount);
+	r->walk.dentry = dentry;
+	r->walk.mnt = (__u64)mnt;
+	r->walk.root = (__u64)BPF_CORE_READ(mnt, mnt.mnt_root);
+	begin_walk(&r->walk, 0);
+	for (int i = 0; i < STRIDES; i++) {
+		if (!walk_stride(row))
+			return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
+	}
+	r->walk.cut = 1;
 	return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
 }
 

@@ -40,33 +40,52 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
 
-/* Sends argv and environment, [at, at + total) of the process, in pieces until the rest fits into the exec record. Returns how many bytes were
- * sent; less than needed when a piece was lost. */
-static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 at, __u64 total)
+/* Makes the next piece of [start, start + total) of the process in this CPU's piece_scratch. Returns its length; 0: what is left
+ * fits into the exec record, or cannot be read. Global, so that the verifier checks it once; how far it is stands in map
+ * memory, for the reason given at struct path_walk. */
+__noinline int make_piece(__u32 pid, __u64 start, __u64 total)
 {
 	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
-	__u64 done = 0;
+	__u64 len;
 
 	if (!s)
 		return 0;
+	len = total - s->done;
+	if (len <= INLINE_MAX || !begin_record(&s->rec.hdr, WIRE_EXEC_DATA))
+		return 0;
+	if (len > PIECE_BYTES)
+		len = PIECE_BYTES;
+	s->rec.pid = pid;
+	s->rec.offset = s->done;
+	s->rec.data.off = sizeof(s->rec);
+	s->rec.data.len = len;
+	if (bpf_probe_read_user(s->tail, len, (void *)(start + s->done)))
+		return 0;
+	s->done += len;
+	return len;
+}
+
+/* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less than
+ * needed when a piece was lost or could not be read. */
+static __always_inline __u64 send_pieces(void *ctx, __u32 pid, __u64 start, __u64 total)
+{
+	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
+
+	if (!s)
+		return 0;
+	s->done = 0;
 	for (int i = 0; i < PIECES_MAX; i++) {
-		if (total - done <= INLINE_MAX)
+		__u64 len = make_piece(pid, start, total);
+
+		opaque(len);
+		if (!len || len > PIECE_BYTES)
 			break;
-		if (!begin_record(&s->rec.hdr, WIRE_EXEC_DATA))
-			break;
-		s->rec.pid = exec->task.pid;
-		s->rec.offset = done;
-		s->rec.data.off = sizeof(s->rec);
-		s->rec.data.len = PIECE_BYTES;
-		if (bpf_probe_read_user(s->tail, PIECE_BYTES, (void *)(at + done))) {
-			exec->hdr.incomplete |= WIRE_MISSING_ARGS;
+		if (!send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len)) {
+			s->done -= len;
 			break;
 		}
-		if (!send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(*s)))
-			break;
-		done += PIECE_BYTES;
 	}
-	return done;
+	return s->done;
 }
 
 static __always_inline __u64 span_of(__u64 start, __u64 end)
@@ -89,14 +108,14 @@ static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, s
 	rec->args_bytes = args;
 	rec->env_bytes = env;
 	if (total > INLINE_MAX) {
-		__u64 done = send_pieces(ctx, rec, start, total);
+		__u64 done = send_pieces(ctx, rec->task.pid, start, total);
 
 		rec->data_before = done;
 		start += done;
 		total -= done;
-		/* A piece was lost, or there were too many: what would follow the gap is not sent. */
+		/* A piece was lost, or there were too many of them: as much as fits here follows what was sent. */
 		if (total > INLINE_MAX)
-			total = done ? 0 : INLINE_MAX;
+			total = INLINE_MAX;
 	}
 	len = total;
 	opaque(len);

@@ -55,6 +55,7 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	__builtin_memset(&rec->hdr, 0, sizeof(rec->hdr));
 	rec->hdr.kind = WIRE_PROCESS_SNAPSHOT;
 	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	rec->hdr.seq = rec->hdr.time_ns; /* no two have the same: one reader, one after the other */
 	rec->hdr.is_self = self;
 	fill_task(&rec->task, task, false);
 	write_cgroup(seq, task, &rec->task);

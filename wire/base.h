@@ -52,6 +52,9 @@ enum wire_missing {
 	/* The path was longer than the limits: shown, but cut at the root's end. */
 	WIRE_CUT_EXECUTABLE = 1 << 8,
 	WIRE_CUT_CWD = 1 << 9,
+	/* Found out by user space: the process or its parent is not known (out of scope, or its records were lost). */
+	WIRE_UNKNOWN_PROCESS = 1 << 10,
+	WIRE_UNKNOWN_PARENT = 1 << 11,
 };
 
 struct wire_header {

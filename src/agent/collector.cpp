@@ -43,6 +43,7 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, Output output) {
   std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(output)));
+  collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
   for (EventSource& source : collector->sensor_->sources()) {
@@ -99,12 +100,11 @@ Result<std::size_t> Collector::drain(bool last) {
     pipeline_.take(bytes, buffer_);
     if (buffer_.size() >= write_bytes && written) written = flush();
   };
-  const bool merge = !sensor_->uses_ring_buffer();
-  if (merge) merger_.begin_round(boot_clock_ns());
+  if (merges_) merger_.begin_round(boot_clock_ns());
   for (EventSource& source : sensor_->sources()) {
     std::size_t here = 0;
     auto consumed = source.consume([&](const EventView& view) {
-      if (merge) {
+      if (merges_) {
         merger_.add(view.bytes);
       } else {
         take(view.bytes);
@@ -116,7 +116,7 @@ Result<std::size_t> Collector::drain(bool last) {
     if (!consumed) return std::move(consumed).error();
     records += *consumed;
   }
-  if (merge) {
+  if (merges_) {
     merger_.give(last, [&](Bytes bytes) {
       if (!reached_count()) take(bytes);
     });

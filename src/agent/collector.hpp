@@ -60,6 +60,7 @@ class Collector {
   int watched_signals_ = -1;
   std::string buffer_;
   SelfTask self_;
+  bool merges_ = false;  // more than one buffer: their records must be put in order
   bool idle_ = false;
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;

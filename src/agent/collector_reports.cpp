@@ -102,16 +102,16 @@ void Collector::tell_stats(Kind kind) {
 }
 
 std::string Collector::coverage_json() const {
-  std::string text = "[";
+  std::string text = "{";
   for (const Coverage& row : sensor_->coverage()) {
     if (text.size() > 1) text += ',';
-    text += "{\"event\":" + json::quoted(event_info(row.kind).action) + ",\"status\":" + json::quoted(row.status);
+    text += json::quoted(event_info(row.kind).action) + ":{\"state\":" + json::quoted(row.state);
     if (!row.hook.empty()) text += ",\"hook\":" + json::quoted(row.hook);
     if (!row.tier.empty()) text += ",\"tier\":" + json::quoted(row.tier);
     if (!row.reason.empty()) text += ",\"reason\":" + json::quoted(row.reason);
     text += '}';
   }
-  return text + "]";
+  return text + "}";
 }
 
 std::string Collector::summary() const {

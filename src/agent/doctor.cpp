@@ -90,7 +90,7 @@ Report examine(const SensorOptions& given) {
 void print_text(const Report& report) {
   std::printf("kernel %s %s\n\nevents\n", report.host.kernel.c_str(), report.host.architecture.c_str());
   for (const Coverage& row : report.coverage) {
-    std::printf("  %-18s %-9s %s%s%s\n", std::string(event_info(row.kind).action).c_str(), row.status.c_str(),
+    std::printf("  %-18s %-9s %s%s%s\n", std::string(event_info(row.kind).action).c_str(), row.state.c_str(),
                 row.hook.c_str(), row.reason.empty() ? "" : row.hook.empty() ? "" : ": ", row.reason.c_str());
   }
   if (report.coverage.empty()) std::printf("  none: %s\n", report.nothing_because.c_str());
@@ -114,7 +114,7 @@ void print_json(const Report& report) {
   };
   for (const Coverage& row : report.coverage) {
     comma();
-    out += "{\"event\":" + json::quoted(event_info(row.kind).action) + ",\"status\":" + json::quoted(row.status) +
+    out += "{\"event\":" + json::quoted(event_info(row.kind).action) + ",\"state\":" + json::quoted(row.state) +
            ",\"hook\":" + json::quoted(row.hook) + ",\"tier\":" + json::quoted(row.tier) +
            ",\"reason\":" + json::quoted(row.reason) + "}";
   }

@@ -141,6 +141,7 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
   facts_[Fact::event_id] = id;
   facts_[Fact::timestamp] = time_fact(header.time_ns);
 
+  if (process == nullptr || !process->image) more_missing_ |= WIRE_UNKNOWN_PROCESS;
   if (process != nullptr) {
     facts_[Fact::entity_id] = process->entity_id;
     facts_[Fact::start] = process->start;
@@ -161,7 +162,9 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
       facts_[Fact::parent_entity_id] = parent->entity_id;
       facts_[Fact::parent_name] = parent->name;
       if (parent->image) facts_[Fact::parent_executable] = parent->image->executable;
-    } else {
+    }
+    if (parent == nullptr || !parent->image) more_missing_ |= WIRE_UNKNOWN_PARENT;
+    if (parent == nullptr) {
       facts_[Fact::parent_entity_id] = entity_id(task.parent_pid, task.parent_start_ns);
     }
   }
@@ -236,6 +239,7 @@ void Pipeline::own_event(Kind kind, Facts& facts, std::string& out) {
   // A copy: facts may grow scratch while the task is read.
   const auto task = *reinterpret_cast<const wire_task*>(self_.data() + sizeof(wire_header));
   common_facts(header, task, processes_.find(key_of(task)));
+  more_missing_ = 0;  // who started the agent is of no concern to the stream
   facts_[Fact::hook] = "\"agent\"";
   finish(kind, self_, out);
 }

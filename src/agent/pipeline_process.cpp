@@ -171,7 +171,7 @@ void Pipeline::tell_scripts(const process_exec& exec, Bytes record, std::string_
   } else if (!settings_.sees_scripts) {
     const UniqueFd root = root_of_namespace(exec.task.pid, exec.task.ns.mnt);
     if (root.valid()) {
-      chain = derive_scripts({root.get(), join_path(text_of(record, exec.cwd))}, string_of(record, exec.filename),
+      chain = derive_scripts({root.get(), join_path(text_of(record, exec.cwd)), exec.task.pid}, string_of(record, exec.filename),
                              interpreter, split_strings(args));
     }
     if (chain.empty()) more_missing_ |= WIRE_MISSING_SCRIPTS;

@@ -13,32 +13,31 @@ extern const std::byte nightjar_probes_end[];    // NOLINT(modernize-avoid-c-arr
 namespace nightjar {
 
 const std::vector<GroupSpec>& program_groups() {
+  static const Program snapshot = Program("process_snapshot__iter").optional();
   static const std::vector<GroupSpec> groups = {
       {"process",
-       {{Kind::fork, "process_fork"}, {Kind::exec, "process_exec"}, {Kind::exit, "process_exit"}},
+       {{Kind::fork, "process_fork"},
+        {Kind::exec, "process_exec"},
+        {Kind::exit, "process_exit"},
+        {Kind::process_snapshot, "process_snapshot"}},
        {
            // The script hook stands first: where it is refused, nothing else was loaded in vain.
            ProgramVersion("btf", {Program("exec_script__fentry"), Program("process_fork__tp_btf"),
-                                  Program("process_exec__tp_btf"), Program("process_exit__tp_btf")})
+                                  Program("process_exec__tp_btf"), Program("process_exit__tp_btf"), snapshot})
                .require(Feature::tp_btf)
                .require(Feature::fentry),
            ProgramVersion("kprobe", {Program("exec_script__kprobe"), Program("process_fork__raw_tp"),
-                                     Program("process_exec__raw_tp"), Program("process_exit__raw_tp")})
+                                     Program("process_exec__raw_tp"), Program("process_exit__raw_tp"), snapshot})
                .require(Feature::kprobe)
                .require(Feature::raw_tracepoint),
            ProgramVersion("tracepoint", {Program("process_fork__tp_btf"), Program("process_exec__tp_btf"),
-                                         Program("process_exit__tp_btf")})
+                                         Program("process_exit__tp_btf"), snapshot})
                .require(Feature::tp_btf),
            ProgramVersion("tracepoint", {Program("process_fork__raw_tp"), Program("process_exec__raw_tp"),
-                                         Program("process_exit__raw_tp")})
+                                         Program("process_exit__raw_tp"), snapshot})
                .require(Feature::raw_tracepoint),
        },
        true,
-       false},
-      {"snapshot",
-       {{Kind::process_snapshot, "process_snapshot"}},
-       {ProgramVersion("iterator", {Program("process_snapshot__iter")}).require(Feature::task_iterator)},
-       false,
        false},
       {"exec_failed",
        {{Kind::exec_failed, "exec_failed"}},

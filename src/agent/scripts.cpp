@@ -18,6 +18,7 @@
 namespace nightjar {
 namespace {
 
+constexpr std::string_view descriptors = "/dev/fd/";
 constexpr std::size_t chain_limit = 5;  // the kernel gives up after five rewrites (fs/exec.c, exec_binprm)
 
 struct Opened {
@@ -33,10 +34,20 @@ UniqueFd open_below(int root, const std::string& path) {
   return UniqueFd(static_cast<int>(syscall(SYS_openat2, root, path.c_str(), &how, sizeof how)));
 }
 
+/// "/dev/fd/N" or "/dev/fd/N/REST": what the kernel calls a file that was given to execveat by descriptor.
+UniqueFd open_descriptor(std::uint32_t pid, std::string_view path) {
+  path.remove_prefix(descriptors.size());
+  const std::string number(path.substr(0, path.find('/')));
+  path.remove_prefix(number.size());
+  UniqueFd file(open(("/proc/" + std::to_string(pid) + "/fd/" + number).c_str(), O_PATH | O_CLOEXEC));
+  return path.size() > 1 ? open_below(file.get(), std::string(path)) : std::move(file);
+}
+
 /// Never blocks and has no side effect on devices or FIFOs: looked at with O_PATH first, opened only if regular.
 bool look_at(const FileView& view, const std::string& path, Opened& out) {
   const std::string absolute = path.starts_with('/') ? path : view.directory + '/' + path;
-  const UniqueFd at = open_below(view.root_fd, absolute);
+  const UniqueFd at =
+      path.starts_with(descriptors) ? open_descriptor(view.pid, path) : open_below(view.root_fd, absolute);
   struct stat status {};
   if (!at.valid() || fstat(at.get(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
   const UniqueFd file(open(("/proc/self/fd/" + std::to_string(at.get())).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));

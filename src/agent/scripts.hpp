@@ -30,6 +30,7 @@ ShebangLine parse_shebang(std::string_view start);
 struct FileView {
   int root_fd = -1;       ///< root directory of a process in the same mount namespace
   std::string directory;  ///< its working directory
+  std::uint32_t pid = 0;  ///< for files that it names by descriptor (/dev/fd/N), while it lives
 };
 
 /// For kernels where no hook sees the intermediate scripts (tier tracepoint): works the chain out afterwards. Starts from the file that the

@@ -83,7 +83,10 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
       continue;
     }
     auto loaded = load_group(spec, blueprint, options, log);
-    if (loaded) continue;
+    if (loaded) {
+      NIGHTJAR_CHECK(check_named(options));
+      continue;
+    }
     const Error error = std::move(loaded).error();
     if (spec.essential || named || error.code() == errc::denied || error.code() == errc::invalid) {
       std::string events;
@@ -97,6 +100,15 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
   return open_maps(options);
+}
+
+Result<> Sensor::check_named(const SensorOptions& options) const {
+  for (const Coverage& row : coverage_) {
+    if (row.state == "absent" && options.named.contains(row.kind))
+      return Error(errc::unsupported,
+                   "this kernel cannot deliver " + std::string(event_info(row.kind).action) + ": " + row.reason);
+  }
+  return {};
 }
 
 GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log) {
@@ -167,15 +179,19 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group) {
       return p.name.starts_with(row.program_stem) && p.name.substr(row.program_stem.size()).starts_with("__");
     });
     if (program == programs.end()) continue;
+    if (program->hook.empty()) {
+      coverage_.push_back({row.kind, "absent", "", group.version(), program->absent_because});
+      continue;
+    }
     const std::string reason(degradation(row.kind, group.version()));
-    coverage_.push_back({row.kind, reason.empty() ? "full" : "degraded", program->hook, group.version(), reason});
+    coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", program->hook, group.version(), reason});
     hooks_.emplace_back(row.kind, json::quoted(program->hook));
   }
   for (const LoadedProgram& program : group.programs()) sees_scripts_ |= program.name.starts_with("exec_script__");
 }
 
-void Sensor::cover_absent(const GroupSpec& spec, const std::string& status, const std::string& reason) {
-  for (const EventSourceRow& row : spec.events) coverage_.push_back({row.kind, status, "", "", reason});
+void Sensor::cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason) {
+  for (const EventSourceRow& row : spec.events) coverage_.push_back({row.kind, state, "", "", reason});
 }
 
 Result<> Sensor::open_maps(const SensorOptions& options) {
@@ -204,7 +220,8 @@ std::string_view Sensor::hook(Kind kind) const {
 
 Result<std::vector<std::byte>> Sensor::snapshot() {
   for (const LoadedGroup& group : groups_) {
-    if (group.program("process_snapshot__iter") != nullptr) return group.read_iterator("process_snapshot__iter");
+    const LoadedProgram* iterator = group.program("process_snapshot__iter");
+    if (iterator != nullptr && !iterator->hook.empty()) return group.read_iterator(iterator->name);
   }
   return std::vector<std::byte>{};
 }

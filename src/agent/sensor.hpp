@@ -20,7 +20,7 @@ namespace nightjar {
 /// One event's place in `sensor_started` and `doctor`.
 struct Coverage {
   Kind kind;
-  std::string status;  ///< "full", "degraded", "absent", "off" (not asked for)
+  std::string state;  ///< "active", "degraded", "absent", "off" (not asked for)
   std::string hook;    ///< empty when absent
   std::string tier;
   std::string reason;  ///< of degraded, absent and off
@@ -89,7 +89,9 @@ class Sensor {
                       const LogSink& log);
   GroupOptions group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log);
   void cover(const GroupSpec& spec, const LoadedGroup& group);
-  void cover_absent(const GroupSpec& spec, const std::string& status, const std::string& reason);
+  void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
+  /// unsupported when an event that was asked for by name is absent.
+  [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
   Result<> open_maps(const SensorOptions& options);
 
   Features features_;

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/merger.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nightjar {
+namespace {
+
+constexpr std::uint64_t second = 1'000'000'000;
+
+std::vector<std::uint64_t> given(Merger& merger, bool all) {
+  std::vector<std::uint64_t> times;
+  merger.give(all, [&](Bytes record) { times.push_back(as_wire<wire_header>(record).time_ns); });
+  return times;
+}
+
+void add(Merger& merger, std::uint64_t time_ns) {
+  wire_header header{};
+  header.time_ns = time_ns;
+  merger.add(std::as_bytes(std::span(&header, 1)));
+}
+
+TEST(Merger, holds_back_what_another_buffer_could_still_precede) {
+  Merger merger;
+  merger.begin_round(10 * second);
+  add(merger, 9 * second);
+  EXPECT_TRUE(given(merger, false).empty());
+  merger.begin_round(11 * second);
+  add(merger, 8 * second);  // from a buffer that was read later
+  add(merger, 10 * second + second / 2);
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{8 * second, 9 * second}));
+  EXPECT_FALSE(merger.empty());
+}
+
+TEST(Merger, gives_everything_in_order_at_the_end) {
+  Merger merger;
+  merger.begin_round(10 * second);
+  for (const std::uint64_t at : {7, 3, 5, 3}) add(merger, at * second);
+  EXPECT_EQ(given(merger, true), (std::vector<std::uint64_t>{3 * second, 3 * second, 5 * second, 7 * second}));
+  EXPECT_TRUE(merger.empty());
+}
+
+}  // namespace
+}  // namespace nightjar

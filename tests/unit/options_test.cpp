@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/options.hpp"
+
+#include <gtest/gtest.h>
+
+namespace nightjar {
+namespace {
+
+TEST(Events_option, takes_families_and_events) {
+  SensorOptions options;
+  ASSERT_TRUE(select_events("process", options));
+  EXPECT_TRUE(options.wanted.contains(Kind::fork));
+  EXPECT_FALSE(options.wanted.contains(Kind::exec_failed));  // only by its own name
+  EXPECT_TRUE(options.wanted.contains(Kind::events_lost));   // never filtered
+  EXPECT_TRUE(options.named.empty());
+
+  SensorOptions one;
+  ASSERT_TRUE(select_events("exec,exec_failed", one));
+  EXPECT_FALSE(one.wanted.contains(Kind::fork));
+  EXPECT_EQ(one.named, (std::set<Kind>{Kind::exec, Kind::exec_failed}));
+}
+
+TEST(Events_option, names_the_nearest_for_an_unknown_one) {
+  SensorOptions options;
+  const auto selected = select_events("exeg", options);
+  ASSERT_FALSE(selected);
+  EXPECT_EQ(selected.error().code(), errc::invalid);
+  EXPECT_NE(selected.error().what().find("did you mean exec?"), std::string::npos) << selected.error().what();
+  EXPECT_FALSE(select_events("", options));
+  EXPECT_FALSE(select_events(",", options));
+}
+
+}  // namespace
+}  // namespace nightjar
