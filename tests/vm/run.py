@@ -97,7 +97,8 @@ def list_tests(binary, pattern):
 
 
 def gtest_script(number, binary, pattern, settings):
-    settings = {"NIGHTJAR_BIN": "/nightjar/bin/nightjar", "NIGHTJAR_TEST_SCALE": "vm", **settings}
+    settings = {"NIGHTJAR_BIN": "/nightjar/bin/nightjar", "NIGHTJAR_TEST_SCALE": "vm",
+                "NIGHTJAR_TEST_WHOLE_MACHINE": "1", **settings}
     exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.items())
     command = [f"/nightjar/tests/{binary}", f"--gtest_output=json:/out/{number}/report.json", "--gtest_color=no"]
     if pattern:

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+// Scopes: a process tree, a cgroup. What is outside does not appear, whatever it does.
+#include <csignal>
+#include <set>
+#include <sstream>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <sys/wait.h>
+
+#include "cgroups.hpp"
+#include "harness.hpp"
+
+namespace nightjar::test {
+namespace {
+
+/// A workload of this test's own, outside of any agent, with a pipe to its standard input.
+class Process {
+ public:
+  explicit Process(const Strings& command) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC)) throw std::runtime_error("pipe2");
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      std::vector<char*> argv;
+      for (const auto& one : command) argv.push_back(const_cast<char*>(one.c_str()));
+      argv.push_back(nullptr);
+      ::dup2(ends[0], 0);
+      ::execv(argv[0], argv.data());
+      ::_exit(127);
+    }
+    ::close(ends[0]);
+    in_ = ends[1];
+  }
+  ~Process() { end(); }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  void send() const { EXPECT_EQ(::write(in_, "x", 1), 1); }
+  /// Ends its input, and waits for its end.
+  void end() {
+    if (pid_ < 0) return;
+    ::close(in_);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
+  }
+
+ private:
+  pid_t pid_ = -1;
+  int in_ = -1;
+};
+
+/// Forks and executes as fast as it can, until it goes out of scope: this tree must not appear in any stream.
+class Noise {
+ public:
+  Noise() : process_({"/bin/sh", "-c", "while :; do /bin/true nightjar-noise; done"}) {}
+  ~Noise() {
+    ::kill(process_.pid(), SIGKILL);
+    process_.end();
+  }
+
+ private:
+  Process process_;
+};
+
+std::vector<json> lines(const std::string& path, std::string_view what) {
+  std::vector<json> found;
+  std::istringstream in(read_file(path));
+  for (std::string line; std::getline(in, line);) {
+    json one = json::parse(line, nullptr, false);
+    if (one.is_object() && one.at("t") == what) found.push_back(std::move(one));
+  }
+  return found;
+}
+
+bool wait_for_lines(const std::string& path, std::string_view what, std::size_t count) {
+  for (int i = 0; i < 600 * (in_vm() ? 6 : 1); i++) {
+    if (lines(path, what).size() >= count) return true;
+    ::usleep(50000);
+  }
+  return false;
+}
+
+Launch run_with(const Strings& options) {
+  Launch launch;
+  launch.arguments = {"run", "--events", "process"};
+  const auto tier = tier_options();
+  launch.arguments.insert(launch.arguments.end(), tier.begin(), tier.end());
+  launch.arguments.insert(launch.arguments.end(), options.begin(), options.end());
+  return launch;
+}
+
+void report(const Stream& stream) {
+  for (const auto& problem : stream.problems) ADD_FAILURE() << problem;
+}
+
+// A running tree is met in its middle: no fork of those that were there already.
+constexpr Expectations in_the_middle = {.whole_trees = false};
+
+TEST(Scope, keeps_another_busy_tree_out_of_a_watch) {
+  const Noise noise;
+  const auto watched = watch_command({"/bin/sh", "-c", "for i in 1 2 3 4 5 6 7 8 9 10 11; do /bin/true mine; done"});
+  EXPECT_EQ(watched.outcome.out.find("nightjar-noise"), std::string::npos);
+  EXPECT_EQ(watched.stream.of("exec").size(), 12U);
+}
+
+TEST(Scope, follows_a_tree_that_runs_already_and_shows_its_past) {
+  const TempDir temp;
+  const std::string log = temp / "log";
+  const Noise noise;
+  Process tree({workload("tree"), log, workload("tiny")});
+  ASSERT_TRUE(wait_for_lines(log, "ready", 1));
+  Agent agent(run_with({"--scope", "tree:" + std::to_string(tree.pid())}));
+  ASSERT_TRUE(agent.wait_for_output("sensor_started", patience(30)));
+  ASSERT_TRUE(agent.wait_for_output("process_snapshot", patience(30)));
+  const std::size_t rounds = 5;
+  for (std::size_t i = 0; i < rounds; i++) tree.send();
+  ASSERT_TRUE(wait_for_lines(log, "round", rounds));
+  tree.end();
+  ::usleep(in_vm() ? 2000000 : 300000);  // what happened is to arrive by itself, before the signal
+  agent.send_signal(SIGINT);
+  const auto outcome = agent.finish();
+  EXPECT_FALSE(outcome.timed_out) << outcome.err;
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const auto stream = parse_stream(outcome.out, in_the_middle);
+  report(stream);
+  // The three that were there, each once; then what they did.
+  const auto child = lines(log, "child").at(0).at("pid").get<std::int64_t>();
+  const auto grandchild = lines(log, "grandchild").at(0).at("pid").get<std::int64_t>();
+  const auto root = lines(log, "ready").at(0).at("pid").get<std::int64_t>();
+  for (const std::int64_t pid : {root, child, grandchild}) {
+    const auto snapshots = stream.of("process_snapshot", pid);
+    ASSERT_EQ(snapshots.size(), 1U) << pid;
+    EXPECT_EQ(text_at(snapshots[0], "process.executable"), workload("tree"));
+    EXPECT_EQ(args_of(snapshots[0]), (Strings{workload("tree"), log, workload("tiny")}));
+    EXPECT_TRUE(has_element(at(snapshots[0], "event.type"), "info"));
+    EXPECT_EQ(stream.of("exit", pid).size(), 1U) << pid;
+    EXPECT_EQ(at(stream.of("exit", pid).at(0), "process.entity_id"), at(snapshots[0], "process.entity_id"));
+  }
+  EXPECT_EQ(stream.of("process_snapshot").size(), 3U);
+  EXPECT_EQ(at(stream.of("process_snapshot", grandchild).at(0), "process.parent.pid"), child);
+  EXPECT_EQ(at(stream.of("exit", grandchild).at(0), "process.exit_code"), 11);
+  const auto done = lines(log, "did");
+  ASSERT_EQ(done.size(), 2 * rounds);
+  for (const auto& one : done) {
+    const auto pid = one.at("pid").get<std::int64_t>();
+    ASSERT_EQ(stream.of("fork", pid).size(), 1U) << one;
+    EXPECT_EQ(at(stream.of("fork", pid)[0], "process.parent.pid"), one.at("ppid"));
+    ASSERT_EQ(stream.of("exec", pid).size(), 1U) << one;
+    EXPECT_EQ(args_of(stream.of("exec", pid)[0]), (Strings{"tiny", one.at("index").dump()}));
+    ASSERT_EQ(stream.of("exit", pid).size(), 1U) << one;
+    EXPECT_EQ(at(stream.of("exit", pid)[0], "process.exit_code"), one.at("code"));
+  }
+  EXPECT_EQ(stream.of("exec").size(), done.size());
+  EXPECT_EQ(outcome.out.find("nightjar-noise"), std::string::npos);
+}
+
+TEST(Scope, follows_a_cgroup) {
+  const TempDir temp;
+  const std::string log = temp / "log";
+  const Cgroup cgroup("scope");
+  if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup2 mount in which a cgroup may be made";
+  const Noise noise;
+  Agent agent(run_with({"--scope", "cgroup:" + cgroup.path()}));
+  ASSERT_TRUE(agent.wait_for_output("sensor_started", patience(30)));
+  Process inside({workload("in_cgroup"), log, cgroup.path(), "/bin/sh", "-c", "/bin/true inside; exit 23"});
+  inside.end();
+  ::usleep(in_vm() ? 2000000 : 300000);
+  agent.send_signal(SIGTERM);
+  const auto outcome = agent.finish();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const auto stream = parse_stream(outcome.out, in_the_middle);
+  report(stream);
+  // The shell came in from outside (no fork), its child was born inside.
+  const auto shell = lines(log, "end").at(0).at("pid").get<std::int64_t>();
+  ASSERT_EQ(stream.of("exec").size(), 2U) << outcome.out;
+  ASSERT_EQ(stream.of("exec", shell).size(), 1U);
+  ASSERT_EQ(stream.of("exit", shell).size(), 1U);
+  EXPECT_EQ(at(stream.of("exit", shell)[0], "process.exit_code"), 23);
+  EXPECT_EQ(stream.of("fork").size(), 1U);
+  for (const auto& event : stream.events) {
+    if (!is_process_event(event)) continue;
+    EXPECT_EQ(text_at(event, "nightjar.cgroup.path"), cgroup.name()) << event;
+  }
+}
+
+TEST(Scope, ends_with_status_0_and_the_last_event_on_both_signals) {
+  for (const int number : {SIGINT, SIGTERM}) {
+    Process tree({workload("tree"), "/dev/null", workload("tiny")});
+    Agent agent(run_with({"--scope", "tree:" + std::to_string(tree.pid())}));
+    ASSERT_TRUE(agent.wait_for_output("sensor_started", patience(30)));
+    agent.send_signal(number);
+    const auto outcome = agent.finish();
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    report(parse_stream(outcome.out, in_the_middle));
+  }
+}
+
+}  // namespace
+}  // namespace nightjar::test
