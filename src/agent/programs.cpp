@@ -21,7 +21,8 @@ const std::vector<GroupSpec>& program_groups() {
         {Kind::exit, "process_exit"},
         {Kind::process_snapshot, "process_snapshot"}},
        {
-           // The script hook stands first: where it is refused, nothing else was loaded in vain.
+           // The script hook stands first: where it is refused, nothing else was loaded in vain. Asking for the features
+           // first is cheaper still (132 ms to the last program here, against 300 when just trying).
            ProgramVersion("btf", {Program("exec_script__fentry"), Program("process_fork__tp_btf"),
                                   Program("process_exec__tp_btf"), Program("process_exit__tp_btf"), snapshot})
                .require(Feature::tp_btf)
