@@ -43,7 +43,7 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 /* Makes the next piece of [start, start + total) of the process in this CPU's piece_scratch. Returns its length; 0: what is left
  * fits into the exec record, or cannot be read. Global, so that the verifier checks it once; how far it is stands in map
  * memory, for the reason given at struct path_walk. */
-__noinline int make_piece(__u32 pid, __u64 start, __u64 total)
+__noinline int make_piece(__u32 pid, __u64 time_ns, __u64 start, __u64 total)
 {
 	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
 	__u64 len;
@@ -55,6 +55,7 @@ __noinline int make_piece(__u32 pid, __u64 start, __u64 total)
 		return 0;
 	if (len > PIECE_BYTES)
 		len = PIECE_BYTES;
+	s->rec.hdr.time_ns = time_ns; /* that of the exec: pieces must not be sorted behind it */
 	s->rec.pid = pid;
 	s->rec.offset = s->done;
 	s->rec.data.off = sizeof(s->rec);
@@ -67,7 +68,7 @@ __noinline int make_piece(__u32 pid, __u64 start, __u64 total)
 
 /* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less than
  * needed when a piece was lost or could not be read. */
-static __always_inline __u64 send_pieces(void *ctx, __u32 pid, __u64 start, __u64 total)
+static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total)
 {
 	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
 
@@ -75,7 +76,7 @@ static __always_inline __u64 send_pieces(void *ctx, __u32 pid, __u64 start, __u6
 		return 0;
 	s->done = 0;
 	for (int i = 0; i < PIECES_MAX; i++) {
-		__u64 len = make_piece(pid, start, total);
+		__u64 len = make_piece(exec->task.pid, exec->hdr.time_ns, start, total);
 
 		opaque(len);
 		if (!len || len > PIECE_BYTES)
@@ -108,7 +109,7 @@ static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, s
 	rec->args_bytes = args;
 	rec->env_bytes = env;
 	if (total > INLINE_MAX) {
-		__u64 done = send_pieces(ctx, rec->task.pid, start, total);
+		__u64 done = send_pieces(ctx, rec, start, total);
 
 		rec->data_before = done;
 		start += done;

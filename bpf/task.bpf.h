@@ -142,6 +142,7 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 	s = scratch_of_this_cpu(scratch_map);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
 		return;
+	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */
 	s->rec.id = id;
 	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
 	opaque(len);

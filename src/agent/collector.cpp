@@ -32,17 +32,17 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 
 }  // namespace
 
-Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Output output)
+Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, std::vector<Output> outputs)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
-      output_(std::move(output)),
+      outputs_(std::move(outputs)),
       pipeline_(host, pipeline_settings(options, *sensor_)),
       losses_(sensor_->counters()) {}
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
-                                                    std::unique_ptr<Sensor> sensor, Output output) {
-  std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(output)));
+                                                    std::unique_ptr<Sensor> sensor, std::vector<Output> outputs) {
+  std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
@@ -84,7 +84,10 @@ Result<> Collector::open_stream(bool show_snapshot) {
 
 Result<> Collector::flush() {
   if (buffer_.empty()) return {};
-  auto written = output_.write(buffer_);
+  Result<> written;
+  for (Output& output : outputs_) {
+    if (auto here = output.write(buffer_); !here && written) written = std::move(here);
+  }
   buffer_.clear();
   return written;
 }

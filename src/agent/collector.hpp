@@ -21,7 +21,7 @@ namespace nightjar {
 class Collector {
  public:
   static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
-                                                  std::unique_ptr<Sensor> sensor, Output output);
+                                                  std::unique_ptr<Sensor> sensor, std::vector<Output> outputs);
 
   /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in place.
   Result<> open_stream(bool show_snapshot);
@@ -40,7 +40,7 @@ class Collector {
   Sensor& sensor() { return *sensor_; }
 
  private:
-  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Output output);
+  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, std::vector<Output> outputs);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
@@ -52,7 +52,7 @@ class Collector {
   const Host& host_;
   const SensorOptions& options_;
   std::unique_ptr<Sensor> sensor_;
-  Output output_;
+  std::vector<Output> outputs_;
   Pipeline pipeline_;
   LossCounter losses_;
   Merger merger_;

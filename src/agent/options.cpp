@@ -70,13 +70,14 @@ struct Typed {
   std::string scope;
   std::string environment;
   std::vector<std::string> without;
+  std::vector<std::string> outputs;
 };
 
 void add_sensor_options(CLI::App& command, SensorOptions& sensor, Typed& typed, bool with_scope) {
   command.add_option("--events", typed.events, "Events or families, comma-separated: " + event_names())
       ->type_name("LIST");
   command.add_option("--format", typed.format, "ecs")->type_name("NAME");
-  command.add_option("--output", sensor.output, "- (standard output) or file:PATH")->type_name("URI");
+  command.add_option("--output", typed.outputs, "- (standard output) or file:PATH; repeatable")->type_name("URI");
   command.add_option("--transport", typed.transport, "auto, ringbuf or perf")->type_name("NAME");
   command.add_option("--program-tier", sensor.tier, "auto, btf, kprobe or tracepoint")->type_name("NAME");
   command.add_option("--without", typed.without, "Act as if this kernel lacked FEATURE (see doctor); repeatable")
@@ -114,6 +115,7 @@ Result<> interpret(const Typed& typed, SensorOptions& sensor, bool environment_g
     if (!feature) return std::move(feature).error().in("--without " + name);
     sensor.without.insert(*feature);
   }
+  if (!typed.outputs.empty()) sensor.outputs = typed.outputs;
   if (environment_given) sensor.environment = split_list(typed.environment);
   if (!typed.scope.empty()) sensor.scope = NIGHTJAR_TRY(parse_scope(typed.scope));
   constexpr std::uint64_t smallest = 4096;
@@ -121,7 +123,8 @@ Result<> interpret(const Typed& typed, SensorOptions& sensor, bool environment_g
   const std::uint64_t bytes = sensor.buffer_bytes;
   if (bytes != 0 && (bytes < smallest || bytes > largest || (bytes & (bytes - 1)) != 0))
     return Error(errc::invalid, "--buffer " + std::to_string(bytes) + ": expected a power of two from 4096 to 1073741824");
-  if (sensor.duration_s < 0) return Error(errc::invalid, "--duration: expected a positive number of seconds");
+  if (sensor.duration_s < 0)
+    return Error(errc::invalid, "--duration " + std::to_string(sensor.duration_s) + ": expected a positive number of seconds");
   if (sensor.stats_interval_s == 0) return Error(errc::invalid, "--stats-interval: expected at least one second");
   return {};
 }
@@ -177,6 +180,10 @@ ParsedOptions parse_options(int argc, char** argv) {
     std::fprintf(stderr, "nightjar: %s (see nightjar --help)\n", what.c_str());
     return ParsedOptions{std::nullopt, exit_usage};
   };
+  const auto is_command = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
+    return usage_error("there is no command '" + std::string(argv[1]) + "': expected watch, run, doctor, events or version");
+
   // What follows -- is COMMAND's and is never looked at.
   int own = argc;
   for (int i = 1; i < argc; ++i) {

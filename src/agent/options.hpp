@@ -33,7 +33,7 @@ struct SensorOptions {
   std::uint64_t buffer_bytes = 0;  ///< of each buffer; 0: the defaults
   std::vector<std::string> environment{"LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_CONNECTION"};
   Scope scope;
-  std::string output = "-";
+  std::vector<std::string> outputs{"-"};
   double duration_s = 0;           ///< 0: no limit
   std::uint64_t count = 0;         ///< 0: no limit
   unsigned stats_interval_s = 60;  ///< between sensor_stats events

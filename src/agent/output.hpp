@@ -17,7 +17,6 @@ class Output {
 
   /// Writes all of it, waiting when the other end is slow. The error names the output.
   Result<> write(std::string_view lines);
-  [[nodiscard]] bool is_stdout() const { return !file_.valid(); }
 
  private:
   explicit Output(std::string name) : name_(std::move(name)) {}

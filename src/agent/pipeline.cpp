@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.hpp"
 
+#include <unistd.h>
+
+#include <cstring>
 #include <utility>
 
 #include "wire/container.hpp"
@@ -15,6 +18,19 @@ constexpr std::size_t cgroups_kept = 16384;
 
 ProcessKey key_of(const wire_task& task) { return {task.pid, task.start_ns}; }
 ProcessKey parent_of(const wire_task& task) { return {task.parent_pid, task.parent_start_ns}; }
+
+/// What the agent knows of itself without the kernel side's help: its ids, but neither its exact start nor its namespaces.
+std::vector<std::byte> self_as_seen_from_here() {
+  std::vector<std::byte> record(sizeof(wire_header) + sizeof(wire_task));
+  auto& task = *reinterpret_cast<wire_task*>(record.data() + sizeof(wire_header));
+  task.pid = task.tid = task.vpid = static_cast<std::uint32_t>(getpid());
+  task.parent_pid = static_cast<std::uint32_t>(getppid());
+  getresuid(&task.ruid, &task.uid, &task.suid);
+  getresgid(&task.rgid, &task.gid, &task.sgid);
+  task.login_uid = 0xffffffff;
+  std::memcpy(task.comm, "nightjar", sizeof "nightjar");
+  return record;
+}
 
 void hex(std::string& to, std::uint64_t value) {
   char digits[16];
@@ -226,11 +242,13 @@ std::uint64_t Pipeline::sent(Kind kind) const {
 
 void Pipeline::set_self(Bytes record) {
   self_.assign(record.begin(), record.begin() + sizeof(wire_header) + sizeof(wire_task));
+  self_known_ = true;
 }
 
 void Pipeline::own_event(Kind kind, Facts& facts, std::string& out) {
   facts_ = std::move(facts);
-  if (self_.empty()) self_.resize(sizeof(wire_header) + sizeof(wire_task));
+  const bool known = self_known_;
+  if (self_.empty()) self_ = self_as_seen_from_here();
   auto& header = *reinterpret_cast<wire_header*>(self_.data());
   header.time_ns = boot_clock_ns();
   header.kind = static_cast<std::uint16_t>(kind);
@@ -240,6 +258,9 @@ void Pipeline::own_event(Kind kind, Facts& facts, std::string& out) {
   const auto task = *reinterpret_cast<const wire_task*>(self_.data() + sizeof(wire_header));
   common_facts(header, task, processes_.find(key_of(task)));
   more_missing_ = 0;  // who started the agent is of no concern to the stream
+  if (!known) {
+    for (const Fact fact : {Fact::entity_id, Fact::start, Fact::parent_entity_id}) facts_[fact] = {};
+  }
   facts_[Fact::hook] = "\"agent\"";
   finish(kind, self_, out);
 }

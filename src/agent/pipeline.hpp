@@ -110,6 +110,7 @@ class Pipeline {
   std::unordered_map<std::uint64_t, Cgroup> cgroups_;
 
   std::vector<std::byte> self_;  // header and task of the agent
+  bool self_known_ = false;      // from the kernel side
   std::uint64_t sequence_ = 0;
   std::uint64_t own_events_ = 0;
   std::uint64_t sent_in_all_ = 0;

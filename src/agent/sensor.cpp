@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
@@ -17,7 +18,11 @@ namespace {
 // Kernel memory: the lifecycle buffer holds some thousand execs, many milliseconds of the fastest storm.
 constexpr std::uint32_t lifecycle_bytes = 4U << 20;
 constexpr std::uint32_t activity_bytes = 4U << 20;
-constexpr std::uint32_t perf_bytes_per_cpu = 1U << 20;
+// Perf buffers are one a CPU: this much in all, but for each CPU at least what some argvs of 128 KiB take, and at most what
+// holds the largest that there is.
+constexpr std::uint32_t perf_bytes_in_all = 16U << 20;
+constexpr std::uint32_t perf_bytes_least = 512U << 10;
+constexpr std::uint32_t perf_bytes_most = 4U << 20;
 constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t path_users = 3;  // enum path_user, bpf/path.bpf.h
 
@@ -202,7 +207,9 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;
-      source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : perf_bytes_per_cpu;
+      const std::uint32_t share = std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least,
+                                             perf_bytes_most);
+      source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;
       sources_.push_back(NIGHTJAR_TRY(EventSource::open(map, source)));
     }
   }

@@ -4,6 +4,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 
@@ -63,11 +64,16 @@ struct Session {
 };
 
 Result<> open_session(Session& session, const SensorOptions& options) {
-  auto output = NIGHTJAR_TRY(Output::open(options.output));
+  std::vector<Output> outputs;
+  for (const std::string& uri : options.outputs) outputs.push_back(NIGHTJAR_TRY(Output::open(uri)));
   auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
   session.collector =
-      NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(output)));
+      NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs)));
   return {};
+}
+
+bool events_on_stdout(const SensorOptions& options) {
+  return std::find(options.outputs.begin(), options.outputs.end(), "-") != options.outputs.end();
 }
 
 int end_session(Session& session, const SensorOptions& options, Result<> so_far) {
@@ -109,7 +115,7 @@ int watch(const Options& options) {
   if (auto opened = collector.open_stream(false); !opened) return fail(opened.error());
   // What the agent forks from now on is the tree.
   if (auto begun = begin_tree(*collector.sensor().scope_tree(), collector.self()); !begun) return fail(begun.error());
-  auto child = Child::start(options.to_watch, options.sensor.output == "-", signals->before());
+  auto child = Child::start(options.to_watch, events_on_stdout(options.sensor), signals->before());
   if (!child) return fail(child.error());
   const int status = end_session(session, options.sensor, watch_tree(collector, *signals, *child));
   if (child->exec_error() != 0)

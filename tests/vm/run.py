@@ -45,6 +45,8 @@ def load_test_runner():
 tests = load_test_runner()
 Outcome, PASSED, FAILED, SKIPPED = tests.Outcome, tests.PASSED, tests.FAILED, tests.SKIPPED
 
+# What runs when nothing else is asked for. The tier `tracepoint` runs on the machine itself.
+DEFAULT_CONFIGS = ("doctor", "loader", "btf/ringbuf", "btf/perf", "kprobe/ringbuf", "kprobe/perf")
 EVENT_CONFIGS = ("btf/ringbuf", "btf/perf", "kprobe/ringbuf", "kprobe/perf", "tracepoint/ringbuf")
 CONFIGS = ("doctor", "loader", *EVENT_CONFIGS)
 EXEC_KERNEL = "6.12"
@@ -106,7 +108,13 @@ def gtest_script(number, binary, pattern, settings):
     return f"#!/bin/sh\n{exports}cd /nightjar/tests\nexec {shlex.join(command)}\n"
 
 
-def make_steps(configs, names, pattern, limit):
+def core_pattern():
+    """The event tests that run on every kernel (core.txt); --full runs them all."""
+    lines = (Path(__file__).parent / "core.txt").read_text(encoding="utf-8").splitlines()
+    return ":".join(line for line in lines if line and not line.startswith("#"))
+
+
+def make_steps(configs, names, pattern, limit, event_pattern=None):
     """names: {binary: [test]}. A configuration with no test to run is left out."""
     steps = []
     for config in configs:
@@ -122,7 +130,7 @@ def make_steps(configs, names, pattern, limit):
             tier, transport = config.split("/")
             settings = {"NIGHTJAR_TEST_TIER": tier, "NIGHTJAR_TEST_TRANSPORT": transport}
             steps.append(
-                Step(config, limit, gtest_script(number, "event_tests", pattern, settings), names["event_tests"])
+                Step(config, limit, gtest_script(number, "event_tests", event_pattern or pattern, settings), names["event_tests"])
             )
     return steps
 
@@ -467,6 +475,7 @@ def arguments(argv):
     add = parser.add_argument
     add("--kernel", action="append", metavar="ID", help="only this one; repeatable")
     add("--config", action="append", metavar="CONFIG", help=f"only this one; repeatable: {' '.join(CONFIGS)}")
+    add("--full", action="store_true", help="every event test, not only those of core.txt (about 5 minutes a configuration)")
     add("--filter", default="", metavar="GTEST_FILTER", help="gtest's syntax, or part of a name, or KERNEL/CONFIG/NAME")
     add("--exec", metavar="CMD", help=f"run a shell command in a guest ({EXEC_KERNEL} if no --kernel)")
     add("--shell-command", dest="exec", help=argparse.SUPPRESS)
@@ -523,8 +532,9 @@ def main(argv):
     known = kernel_list.load()
     kernel, config, text = split_filter(options.filter, known)
     pattern = gtest_filter(text)
+    event_pattern = pattern or ("" if options.full else core_pattern())
     ids = options.kernel or ([kernel] if kernel else [])
-    configs = options.config or ([config] if config else list(CONFIGS))
+    configs = options.config or ([config] if config else list(DEFAULT_CONFIGS))
     unknown = [i for i in ids if i not in known]
     if unknown:
         parser.error(f"no kernel {' '.join(unknown)} in kernels.ini; there are {' '.join(known)}")
@@ -563,10 +573,10 @@ def main(argv):
             if not path.is_file():
                 return whole_matrix(FAILED, f"no {binary} in {repository_build}/tests: build it first (tools/build ci)")
             try:
-                names[binary] = list_tests(path, pattern)
+                names[binary] = list_tests(path, event_pattern if binary == "event_tests" else pattern)
             except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
                 return whole_matrix(FAILED, str(error))
-    steps = make_steps(configs, names, pattern, options.timeout)
+    steps = make_steps(configs, names, pattern, options.timeout, event_pattern)
     if options.list:
         cache = fetch.cache_folder()
         for k in known.values():
