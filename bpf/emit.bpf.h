@@ -2,9 +2,9 @@
 /* Records on their way out: the two buffers, sequence numbers, losses, wakeups.
  *
  * A record is built in the scratch of its own program and sent once, packed to size. A scratch belongs to one program
- * and one CPU: raw tracepoints run with preemption off (or, on PREEMPT_RT, with the kernel's per-program recursion guard), and fentry
- * programs and kprobes have that guard, so no second run of the same program can come between (a run that the guard
- * skips is counted by the kernel: recursion_misses, told in sensor_stats).
+ * and one CPU. No second run of the same program comes between: kprobes, and tracepoints before 7.0, run with
+ * preemption off; fentry programs, and tracepoints since 7.0, can be preempted, but the kernel then skips a second run of
+ * the same program on the same CPU. Hence the stand-ins of turn.bpf.h.
  *
  * What families share is __weak: the linker keeps one. */
 #pragma once
@@ -13,6 +13,9 @@
 
 /* BPF_MAP_TYPE_PERF_EVENT_ARRAY in place of the ring buffers when the agent says so, before load. */
 const volatile __u32 use_ring __weak = 1;
+/* Programs have stand-ins (Feature::preemptible_tracepoints): see turn.bpf.h. */
+const volatile __u32 stand_ins __weak = 0;
+
 /* Start of every sequence: boot time at load, so that no later sensor of this boot repeats an event id. */
 const volatile __u64 sequence_base __weak = 0;
 /* The reader is woken when this many bytes wait, even if it is not idle. */
@@ -45,8 +48,11 @@ struct {
 	__type(value, struct wire_reader);
 } reader __weak SEC(".maps");
 
-/* One buffer of `record` for each possible CPU (the agent sets max_entries). Not a per-CPU array: those are limited to
- * 32 KiB a value. */
+/* A program and its stand-ins. */
+#define COPIES 3
+
+/* One buffer of `record` for each copy of a program on each possible CPU (the agent sets max_entries). Not a per-CPU
+ * array: those are limited to 32 KiB a value. */
 #define SCRATCH(name, record)                       \
 	struct {                                    \
 		__uint(type, BPF_MAP_TYPE_ARRAY);   \
@@ -55,11 +61,11 @@ struct {
 		__type(value, record);              \
 	} name SEC(".maps")
 
-static __always_inline void *scratch_of_this_cpu(void *map)
+static __always_inline void *scratch_of(void *map, int copy)
 {
-	__u32 cpu = bpf_get_smp_processor_id();
+	__u32 row = bpf_get_smp_processor_id() * COPIES + copy;
 
-	return bpf_map_lookup_elem(map, &cpu);
+	return bpf_map_lookup_elem(map, &row);
 }
 
 static __always_inline struct wire_counter *counter_of(__u32 kind)

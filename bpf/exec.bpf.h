@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What an exec record and a snapshot record share: the image that a process runs. */
 #pragma once
-#include "scope.bpf.h"
+#include "turn.bpf.h"
 #include "wire/process.h"
 
 #define FILENAME_BYTES 4096 /* PATH_MAX; the kernel takes no longer name */
@@ -119,7 +119,7 @@ static __always_inline void fill_session(struct process_exec *rec, struct task_s
 
 /* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used. */
 static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task,
-					enum path_user user)
+					__u32 path_row)
 {
 	struct process_exec *rec = &s->rec;
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -137,7 +137,7 @@ static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_stru
 	fill_capabilities(rec, task);
 	fill_session(rec, task);
 
-	at = put_path(s->tail, user, BPF_CORE_READ(file, f_path.mnt), dentry, &rec->hdr.incomplete,
+	at = put_path(s->tail, path_row, BPF_CORE_READ(file, f_path.mnt), dentry, &rec->hdr.incomplete,
 		      WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
 	rec->executable.off = sizeof(*rec);
 	rec->executable.len = at;
@@ -145,7 +145,7 @@ static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_stru
 	if (at > EXECUTABLE_END)
 		return 0;
 	rec->cwd.off = sizeof(*rec) + at;
-	rec->cwd.len = put_path(s->tail + at, user, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
+	rec->cwd.len = put_path(s->tail + at, path_row, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
 				&rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
 	return at + rec->cwd.len;
 }

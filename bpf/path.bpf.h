@@ -2,6 +2,7 @@
 /* Paths, as components from leaf to root, each ended by a NUL: the order in which the kernel's pointers lead. User space
  * turns them round. */
 #pragma once
+#include "emit.bpf.h"
 #include "fixes.bpf.h"
 
 #define NAME_BYTES 256 /* NAME_MAX and the terminator */
@@ -66,8 +67,8 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* A place to walk into: one for each user of paths on each CPU, so that no program meets another's half-walked path
- * (the agent sets max_entries). */
+/* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets another's
+ * half-walked path (the agent sets max_entries). */
 #define PATH_LIMIT 8192
 #define PATH_BYTES (PATH_LIMIT + NAME_BYTES)
 struct path_row {
@@ -75,7 +76,7 @@ struct path_row {
 	__u8 bytes[PATH_BYTES];
 };
 
-enum path_user { PATH_OF_EXEC, PATH_OF_SCRIPT, PATH_OF_SNAPSHOT, PATH_USERS };
+enum path_user { PATH_OF_EXEC = 0, PATH_OF_SCRIPT = COPIES, PATH_OF_SNAPSHOT = 2 * COPIES, PATH_USERS };
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -84,9 +85,9 @@ struct {
 	__type(value, struct path_row);
 } path_rows __weak SEC(".maps");
 
-static __always_inline __u32 path_row_of(enum path_user user)
+static __always_inline __u32 path_row_of(enum path_user user, int copy)
 {
-	return bpf_get_smp_processor_id() * PATH_USERS + user;
+	return bpf_get_smp_processor_id() * PATH_USERS + user + copy;
 }
 
 /* Up to STRIDE_COMPONENTS steps towards the root of the mount namespace, across mounts (what prepend_path does, but past a
@@ -153,10 +154,9 @@ __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 
 /* Walks a path and copies it to `to`, which must have room for PATH_BYTES. Sets the bits of `incomplete` that apply. Returns
  * the length. */
-static __always_inline __u32 put_path(__u8 *to, enum path_user user, struct vfsmount *mnt, struct dentry *dentry,
+static __always_inline __u32 put_path(__u8 *to, __u32 row, struct vfsmount *mnt, struct dentry *dentry,
 				      __u32 *incomplete, __u32 missing, __u32 cut)
 {
-	__u32 row = path_row_of(user);
 	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
 	__u64 len;
 

@@ -16,20 +16,22 @@ SCRATCH(exit_cgroup, struct cgroup_scratch);
 
 /* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
 
-static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64 clone_flags, const bool direct)
+static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64 clone_flags, const bool direct,
+				     const int copy)
 {
 	struct task_struct *creator = (void *)bpf_get_current_task();
 	struct process_fork *rec;
 
 	if ((clone_flags & CLONE_THREAD) || (KREAD(child, flags) & PF_KTHREAD))
 		return 0;
-	if (!fork_in_scope(creator, child, direct))
+	if (already_done(child, WIRE_PROCESS_FORK, copy) || !fork_in_scope(creator, child, direct))
 		return 0;
-	rec = scratch_of_this_cpu(&fork_scratch);
+	mark_done(child, WIRE_PROCESS_FORK, copy);
+	rec = scratch_of(&fork_scratch, copy);
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
 		return 0;
 	fill_task(&rec->task, child, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup, copy);
 	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
 	rec->clone_flags = clone_flags;
 	rec->creator_pid = BPF_CORE_READ(creator, tgid);
@@ -40,12 +42,12 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
 
-/* Makes the next piece of [start, start + total) of the process in this CPU's piece_scratch. Returns its length; 0: what is left
+/* Makes the next piece of [start, start + total) of the process in a row of piece_scratch. Returns its length; 0: what is left
  * fits into the exec record, or cannot be read. Global, so that the verifier checks it once; how far it is stands in map
  * memory, for the reason given at struct path_walk. */
-__noinline int make_piece(__u32 pid, __u64 time_ns, __u64 start, __u64 total)
+__noinline int make_piece(__u32 row, __u64 time_ns, __u64 start, __u64 total)
 {
-	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
+	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
 	__u64 len;
 
 	if (!s)
@@ -56,7 +58,6 @@ __noinline int make_piece(__u32 pid, __u64 time_ns, __u64 start, __u64 total)
 	if (len > PIECE_BYTES)
 		len = PIECE_BYTES;
 	s->rec.hdr.time_ns = time_ns; /* that of the exec: pieces must not be sorted behind it */
-	s->rec.pid = pid;
 	s->rec.offset = s->done;
 	s->rec.data.off = sizeof(s->rec);
 	s->rec.data.len = len;
@@ -68,15 +69,18 @@ __noinline int make_piece(__u32 pid, __u64 time_ns, __u64 start, __u64 total)
 
 /* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less than
  * needed when a piece was lost or could not be read. */
-static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total)
+static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total,
+					const int copy)
 {
-	struct piece_scratch *s = scratch_of_this_cpu(&piece_scratch);
+	__u32 row = bpf_get_smp_processor_id() * COPIES + copy;
+	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
 
 	if (!s)
 		return 0;
 	s->done = 0;
+	s->rec.pid = exec->task.pid;
 	for (int i = 0; i < PIECES_MAX; i++) {
-		__u64 len = make_piece(exec->task.pid, exec->hdr.time_ns, start, total);
+		__u64 len = make_piece(row, exec->hdr.time_ns, start, total);
 
 		opaque(len);
 		if (!len || len > PIECE_BYTES)
@@ -96,7 +100,7 @@ static __always_inline __u64 span_of(__u64 start, __u64 end)
 
 /* argv and, behind it in memory, the environment: both lie where the kernel put them, in the new image's stack. */
 static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, struct task_struct *task, __u64 at,
-					    const bool direct)
+					    const bool direct, const int copy)
 {
 	struct process_exec *rec = &s->rec;
 	struct mm_struct *mm = KREAD(task, mm);
@@ -109,7 +113,7 @@ static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, s
 	rec->args_bytes = args;
 	rec->env_bytes = env;
 	if (total > INLINE_MAX) {
-		__u64 done = send_pieces(ctx, rec, start, total);
+		__u64 done = send_pieces(ctx, rec, start, total, copy);
 
 		rec->data_before = done;
 		start += done;
@@ -134,7 +138,7 @@ static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, s
 }
 
 static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 old_tid, struct linux_binprm *bprm,
-				     const bool direct)
+				     const bool direct, const int copy)
 {
 	struct exec_scratch *s;
 	struct process_exec *rec;
@@ -142,15 +146,16 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	__u64 at, size;
 	long n;
 
-	if (!in_scope(task, direct))
+	if (already_done(task, WIRE_PROCESS_EXEC, copy) || !in_scope(task, direct))
 		return 0;
-	s = scratch_of_this_cpu(&exec_scratch);
+	mark_done(task, WIRE_PROCESS_EXEC, copy);
+	s = scratch_of(&exec_scratch, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_PROCESS_EXEC))
 		return 0;
 	rec = &s->rec;
 	fill_task(&rec->task, task, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup);
-	at = fill_image(s, task, PATH_OF_EXEC);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup, copy);
+	at = fill_image(s, task, path_row_of(PATH_OF_EXEC, copy));
 	rec->args_count = KREAD(bprm, argc);
 	if (old_tid != rec->task.tid)
 		rec->old_tid = old_tid;
@@ -182,7 +187,7 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 		rec->interpreter.len = n;
 		at += n;
 	}
-	at = fill_arguments(ctx, s, task, at, direct);
+	at = fill_arguments(ctx, s, task, at, direct, copy);
 	size = sizeof(*rec) + at;
 	opaque(size);
 	if (size > sizeof(*rec) + sizeof(s->tail))
@@ -208,14 +213,16 @@ struct {
 	__type(value, __u32);
 } ended SEC(".maps");
 
-static __always_inline int exit_body(void *ctx, struct task_struct *task, const bool direct)
+static __always_inline int exit_body(void *ctx, struct task_struct *task, const bool direct, const int copy)
 {
 	struct task_struct *leader = KREAD(task, group_leader);
 	struct signal_struct *signal = KREAD(task, signal);
 	struct process_exit *rec;
 
-	if (KREAD(signal, live.counter) > 0 || (KREAD(task, flags) & PF_KTHREAD) || !in_scope(task, direct))
+	if (KREAD(signal, live.counter) > 0 || (KREAD(task, flags) & PF_KTHREAD) ||
+	    already_done(task, WIRE_PROCESS_EXIT, copy) || !in_scope(task, direct))
 		return 0;
+	mark_done(task, WIRE_PROCESS_EXIT, copy);
 	if (KREAD(signal, nr_threads) > 1) {
 		struct ended_key key = { .start_ns = KREAD(leader, start_boottime), .pid = KREAD(task, tgid) };
 		__u32 one = 1;
@@ -223,11 +230,11 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 		if (bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST))
 			return 0;
 	}
-	rec = scratch_of_this_cpu(&exit_scratch);
+	rec = scratch_of(&exit_scratch, copy);
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_EXIT))
 		return 0;
 	fill_task(&rec->task, task, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup, copy);
 	/* What wait(2) will say: Linux kernel, wait_task_zombie(). */
 	if (KREAD(signal, flags) & SIGNAL_GROUP_EXIT)
 		rec->status = KREAD(signal, group_exit_code);
@@ -270,7 +277,7 @@ SCRATCH(script_scratch, struct script_scratch);
 
 /* bprm->buf holds the first bytes of bprm->file. A file that begins with "#!" is told at once: it is released before the
  * exec succeeds. If the exec fails after all, user space drops what it was told. */
-static __always_inline int script_body(void *ctx, struct linux_binprm *bprm)
+static __always_inline int script_body(void *ctx, struct linux_binprm *bprm, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct script_scratch *s;
@@ -279,9 +286,10 @@ static __always_inline int script_body(void *ctx, struct linux_binprm *bprm)
 	__u64 len;
 
 	bpf_probe_read_kernel(start, sizeof(start), (void *)bprm + bpf_core_field_offset(struct linux_binprm, buf));
-	if (start[0] != '#' || start[1] != '!' || !in_scope(task, false))
+	if (start[0] != '#' || start[1] != '!' || already_done(task, WIRE_EXEC_SCRIPT, copy) || !in_scope(task, false))
 		return 0;
-	s = scratch_of_this_cpu(&script_scratch);
+	mark_done(task, WIRE_EXEC_SCRIPT, copy);
+	s = scratch_of(&script_scratch, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_SCRIPT))
 		return 0;
 	file = BPF_CORE_READ(bprm, file);
@@ -290,7 +298,7 @@ static __always_inline int script_body(void *ctx, struct linux_binprm *bprm)
 	s->rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	s->rec.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	s->rec.pad0 = 0;
-	len = put_path(s->tail, PATH_OF_SCRIPT, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+	len = put_path(s->tail, path_row_of(PATH_OF_SCRIPT, copy), BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
 		       &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS, WIRE_MISSING_SCRIPTS);
 	opaque(len);
 	if (len > PATH_BYTES)
@@ -355,11 +363,11 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 	bpf_map_delete_elem(&exec_calls, &id);
 	if (ret >= 0)
 		return 0;
-	s = scratch_of_this_cpu(&failed_scratch);
+	s = scratch_of(&failed_scratch, 0);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_FAILED))
 		return 0;
 	fill_task(&s->rec.task, task, false);
-	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task, &failed_cgroup);
+	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task, &failed_cgroup, 0);
 	s->rec.error = -ret;
 	s->rec.pad0 = 0;
 	n = bpf_probe_read_user_str(s->tail, FILENAME_BYTES, (void *)name);
@@ -375,52 +383,43 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 
 /* ---- The hooks ---- */
 
-SEC("tp_btf/task_newtask")
-int process_fork__tp_btf(__u64 *ctx)
-{
-	return fork_body(ctx, (struct task_struct *)ctx[0], ctx[1], true);
-}
+/* NAME, and its stand-ins NAME_2 and NAME_3 (turn.bpf.h). */
+#define WITH_STAND_INS(section, name, type, expression)      \
+	SEC(section) int name(type *ctx)                     \
+	{                                                    \
+		const int copy = 0;                          \
+		return expression;                           \
+	}                                                    \
+	SEC(section) int name##_2(type *ctx)                 \
+	{                                                    \
+		const int copy = 1;                          \
+		return expression;                           \
+	}                                                    \
+	SEC(section) int name##_3(type *ctx)                 \
+	{                                                    \
+		const int copy = 2;                          \
+		return expression;                           \
+	}
 
-SEC("raw_tp/task_newtask")
-int process_fork__raw_tp(struct bpf_raw_tracepoint_args *ctx)
-{
-	return fork_body(ctx, (void *)ctx->args[0], ctx->args[1], false);
-}
-
-SEC("tp_btf/sched_process_exec")
-int process_exec__tp_btf(__u64 *ctx)
-{
-	return exec_body(ctx, (struct task_struct *)ctx[0], ctx[1], (struct linux_binprm *)ctx[2], true);
-}
-
-SEC("raw_tp/sched_process_exec")
-int process_exec__raw_tp(struct bpf_raw_tracepoint_args *ctx)
-{
-	return exec_body(ctx, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2], false);
-}
-
-SEC("tp_btf/sched_process_exit")
-int process_exit__tp_btf(__u64 *ctx)
-{
-	return exit_body(ctx, (struct task_struct *)ctx[0], true);
-}
-
-SEC("raw_tp/sched_process_exit")
-int process_exit__raw_tp(struct bpf_raw_tracepoint_args *ctx)
-{
-	return exit_body(ctx, (void *)ctx->args[0], false);
-}
-
-SEC("fentry/security_bprm_check")
-int exec_script__fentry(__u64 *ctx)
-{
-	return script_body(ctx, (struct linux_binprm *)ctx[0]);
-}
+WITH_STAND_INS("tp_btf/task_newtask", process_fork__tp_btf, __u64,
+	       fork_body(ctx, (struct task_struct *)ctx[0], ctx[1], true, copy))
+WITH_STAND_INS("raw_tp/task_newtask", process_fork__raw_tp, struct bpf_raw_tracepoint_args,
+	       fork_body(ctx, (void *)ctx->args[0], ctx->args[1], false, copy))
+WITH_STAND_INS("tp_btf/sched_process_exec", process_exec__tp_btf, __u64,
+	       exec_body(ctx, (struct task_struct *)ctx[0], ctx[1], (struct linux_binprm *)ctx[2], true, copy))
+WITH_STAND_INS("raw_tp/sched_process_exec", process_exec__raw_tp, struct bpf_raw_tracepoint_args,
+	       exec_body(ctx, (void *)ctx->args[0], ctx->args[1], (void *)ctx->args[2], false, copy))
+WITH_STAND_INS("tp_btf/sched_process_exit", process_exit__tp_btf, __u64,
+	       exit_body(ctx, (struct task_struct *)ctx[0], true, copy))
+WITH_STAND_INS("raw_tp/sched_process_exit", process_exit__raw_tp, struct bpf_raw_tracepoint_args,
+	       exit_body(ctx, (void *)ctx->args[0], false, copy))
+WITH_STAND_INS("fentry/security_bprm_check", exec_script__fentry, __u64,
+	       script_body(ctx, (struct linux_binprm *)ctx[0], copy))
 
 SEC("kprobe/security_bprm_check")
 int exec_script__kprobe(struct pt_regs *ctx)
 {
-	return script_body(ctx, (void *)PT_REGS_PARM1(ctx));
+	return script_body(ctx, (void *)PT_REGS_PARM1(ctx), 0);
 }
 
 SEC("tracepoint/syscalls/sys_enter_execve")

@@ -12,7 +12,7 @@ SCRATCH(snapshot_cgroup, struct cgroup_scratch);
 static __always_inline void write_cgroup(struct seq_file *seq, struct task_struct *task, struct wire_task *out)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
-	struct cgroup_scratch *s = scratch_of_this_cpu(&snapshot_cgroup);
+	struct cgroup_scratch *s = scratch_of(&snapshot_cgroup, 0);
 	__u64 len;
 
 	out->cgroup_id = BPF_CORE_READ(node, id);
@@ -48,7 +48,7 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	self = BPF_CORE_READ(task, tgid) == (int)(bpf_get_current_pid_tgid() >> 32);
 	if (!self && !in_scope(task, false))
 		return 0;
-	s = scratch_of_this_cpu(&snapshot_scratch);
+	s = scratch_of(&snapshot_scratch, 0);
 	if (!s)
 		return 0;
 	rec = &s->rec;
@@ -59,7 +59,7 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	rec->hdr.is_self = self;
 	fill_task(&rec->task, task, false);
 	write_cgroup(seq, task, &rec->task);
-	at = fill_image(s, task, PATH_OF_SNAPSHOT);
+	at = fill_image(s, task, path_row_of(PATH_OF_SNAPSHOT, 0));
 	opaque(at);
 	if (at > CWD_END)
 		return 0;

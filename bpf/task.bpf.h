@@ -128,7 +128,7 @@ struct cgroup_scratch {
 /* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `scratch` is the calling
  * program's own. */
 static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					struct task_struct *task, void *scratch_map)
+					struct task_struct *task, void *scratch_map, int copy)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = BPF_CORE_READ(node, id);
@@ -139,7 +139,7 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 	out->cgroup_id = id;
 	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
 		return;
-	s = scratch_of_this_cpu(scratch_map);
+	s = scratch_of(scratch_map, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
 		return;
 	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */

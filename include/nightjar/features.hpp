@@ -27,9 +27,11 @@ enum class Feature : std::uint8_t {
   task_iterator,    ///< bpf_iter/task (5.8)
   task_storage,     ///< BPF_MAP_TYPE_TASK_STORAGE (5.11)
   lsm,              ///< BPF LSM programs can be loaded (5.7, CONFIG_BPF_LSM)
+  preemptible_tracepoints,  ///< a task can be preempted in a tracepoint's program, and the kernel then skips the
+                            ///< program for others (7.0): a thing to work around
 };
 
-inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::lsm) + 1;
+inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::preemptible_tracepoints) + 1;
 
 std::string_view to_string(Feature feature);
 

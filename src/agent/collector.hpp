@@ -44,6 +44,7 @@ class Collector {
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
+  void tell_missed();
   void tell_stats(Kind kind);
   [[nodiscard]] std::string stats_json() const;
   [[nodiscard]] std::string coverage_json() const;
@@ -65,6 +66,7 @@ class Collector {
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
+  std::map<std::string, std::uint64_t> missed_told_;  // by event
   std::vector<Sensor::ProgramLine> programs_;  // as of the detaching
 };
 

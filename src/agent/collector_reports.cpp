@@ -52,7 +52,32 @@ Result<> Collector::tell_losses() {
     facts[Fact::lost_last] = last;
     pipeline_.own_event(Kind::events_lost, facts, buffer_);
   }
+  tell_missed();
   return flush();
+}
+
+/// Runs that the kernel skipped because the program was already running on that CPU. An event is lost when the program and its
+/// stand-ins were skipped for it: the least of their counts is the most that can be lost. The kernel says neither when nor
+/// where, and counts events out of scope too.
+void Collector::tell_missed() {
+  std::map<std::string_view, std::uint64_t> missed;
+  const auto lines = programs_.empty() ? sensor_->program_stats() : programs_;
+  for (const Sensor::ProgramLine& line : lines) {
+    const auto [at, first] = missed.try_emplace(event_of_program(line.name), line.stats.recursion_misses);
+    if (!first) at->second = std::min(at->second, line.stats.recursion_misses);
+  }
+  for (const auto& [event, misses] : missed) {
+    std::uint64_t& told = missed_told_[std::string(event)];
+    if (misses <= told) continue;
+    const std::string count = std::to_string(misses - told);
+    told = misses;
+    const std::string what = json::quoted(event);
+    Facts facts;
+    facts[Fact::lost_count] = count;
+    facts[Fact::lost_class] = what;
+    facts[Fact::lost_reason] = "\"missed\"";
+    pipeline_.own_event(Kind::events_lost, facts, buffer_);
+  }
 }
 
 std::string Collector::stats_json() const {

@@ -15,7 +15,7 @@ namespace {
 constexpr Feature all_features[] = {
     Feature::bpf,    Feature::btf,        Feature::ring_buffer,   Feature::perf_buffer,  Feature::raw_tracepoint,
     Feature::tp_btf, Feature::fentry,     Feature::kprobe,        Feature::tracepoint,   Feature::task_iterator,
-    Feature::lsm,    Feature::task_storage,
+    Feature::lsm,    Feature::task_storage, Feature::preemptible_tracepoints,
 };
 
 std::string_view answer_word(Answer answer) {

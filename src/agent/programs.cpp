@@ -52,6 +52,28 @@ const std::vector<GroupSpec>& program_groups() {
   return groups;
 }
 
+ProgramVersion with_stand_ins(const ProgramVersion& version) {
+  ProgramVersion result = version;
+  result.programs.clear();
+  for (const Program& program : version.programs) {
+    result.programs.push_back(program);
+    const std::string& name = program.name();
+    if (!name.ends_with("__tp_btf") && !name.ends_with("__raw_tp") && !name.ends_with("__fentry")) continue;
+    for (const char* copy : {"_2", "_3"}) result.programs.emplace_back(name + copy);
+  }
+  return result;
+}
+
+std::string_view event_of_program(std::string_view program) {
+  const std::string_view stem = program.substr(0, program.find("__"));
+  for (const GroupSpec& group : program_groups()) {
+    for (const EventSourceRow& row : group.events) {
+      if (row.program_stem == stem) return event_info(row.kind).action;
+    }
+  }
+  return stem;
+}
+
 const std::vector<std::string_view>& tier_names() {
   static const std::vector<std::string_view> names = {"btf", "kprobe", "tracepoint"};
   return names;

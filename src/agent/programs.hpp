@@ -29,6 +29,12 @@ struct GroupSpec {
 
 const std::vector<GroupSpec>& program_groups();
 
+/// The version with the second and third copy of each program that can be preempted (bpf/turn.bpf.h).
+ProgramVersion with_stand_ins(const ProgramVersion& version);
+
+/// The event that a program makes, or the program's stem when it only adds to one ("exec_script").
+std::string_view event_of_program(std::string_view program);
+
 /// Every tier's name, best first.
 const std::vector<std::string_view>& tier_names();
 

@@ -24,9 +24,10 @@ constexpr std::uint32_t perf_bytes_in_all = 16U << 20;
 constexpr std::uint32_t perf_bytes_least = 512U << 10;
 constexpr std::uint32_t perf_bytes_most = 4U << 20;
 constexpr std::uint32_t scope_tree_entries = 65536;
-constexpr std::uint32_t path_users = 3;  // enum path_user, bpf/path.bpf.h
+constexpr std::uint32_t copies = 3;                  // COPIES, bpf/emit.bpf.h
+constexpr std::uint32_t path_users = 2 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle", "activity", "counters", "reader", "cgroups_seen", "scope_tree"};
+constexpr std::string_view shared_maps[] = {"lifecycle", "activity", "counters", "reader", "cgroups_seen", "scope_tree", "turns"};
 constexpr std::string_view scratch_maps[] = {"exec_scratch",   "piece_scratch", "exec_cgroup",   "fork_scratch",
                                              "fork_cgroup",    "exit_scratch",  "exit_cgroup",   "script_scratch",
                                              "failed_scratch", "failed_cgroup", "snapshot_scratch", "snapshot_cgroup"};
@@ -123,6 +124,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& o
   group.btf_path = options.btf_path;
   group.log = log;
   constant(group, "use_ring", std::uint32_t{ring_});
+  constant(group, "stand_ins", std::uint32_t{features_.has(Feature::preemptible_tracepoints)});
   constant(group, "sequence_base", sequence_base_);
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
   const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
@@ -132,7 +134,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& o
   constant(group, "scope_cgroup_level", scope_level_);
 
   const std::uint32_t cpus = possible_cpus();
-  for (const std::string_view name : scratch_maps) group.maps[std::string(name)].max_entries = cpus;
+  for (const std::string_view name : scratch_maps) group.maps[std::string(name)].max_entries = cpus * copies;
   group.maps["path_rows"].max_entries = cpus * path_users;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
   for (const std::string_view name : {"lifecycle", "activity"}) {
@@ -157,7 +159,8 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
   for (const ProgramVersion& version : spec.versions) {
     // A forced tier concerns the groups that have tiers; a group with one way only has no choice.
     const bool tiered = spec.versions.size() > 1;
-    if (!tiered || options.tier == "auto" || options.tier == version.name) versions.push_back(version);
+    if (tiered && options.tier != "auto" && options.tier != version.name) continue;
+    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(version) : version);
   }
   ProgramGroup group(group_options(spec, options, log));
   auto loaded = group.load(blueprint, versions);

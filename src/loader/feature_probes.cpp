@@ -197,6 +197,15 @@ Result<> probe_lsm(const KernelTypes& types) {
   return attach_briefly(program, nullptr);
 }
 
+/// Two things that kernel commit a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") (in
+/// v7.0) left in BTF, together: kernels before 6.13 have the first for another reason.
+Result<> probe_preemptible_tracepoints(const KernelTypes& types) {
+  if (types.variable("tracepoint_srcu_srcu_data") == 0)
+    return Error(errc::unsupported, "tracepoints run with preemption off");
+  NIGHTJAR_CHECK(first_function(types, {"init_srcu_struct_fast"}));
+  return {};
+}
+
 std::map<Feature, FeatureAnswer> probe_typed() {
   std::map<Feature, FeatureAnswer> answers;
   auto types = KernelTypes::load();
@@ -207,6 +216,7 @@ std::map<Feature, FeatureAnswer> probe_typed() {
   ask(Feature::fentry, probe_fentry);
   ask(Feature::task_iterator, probe_task_iterator);
   ask(Feature::lsm, probe_lsm);
+  ask(Feature::preemptible_tracepoints, probe_preemptible_tracepoints);
   return answers;
 }
 
@@ -235,6 +245,7 @@ std::map<Feature, FeatureAnswer> probe(Feature feature) {
     case Feature::fentry:
     case Feature::task_iterator:
     case Feature::lsm:
+    case Feature::preemptible_tracepoints:
       return probe_typed();
   }
   return {};

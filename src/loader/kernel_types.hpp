@@ -19,6 +19,8 @@ class KernelTypes {
   [[nodiscard]] std::uint32_t function(const std::string& name) const;
   /// The id of typedef `name` (tracepoints are "btf_trace_NAME"), or 0.
   [[nodiscard]] std::uint32_t type_definition(const std::string& name) const;
+  /// The id of per-CPU variable `name`, or 0.
+  [[nodiscard]] std::uint32_t variable(const std::string& name) const;
 
  private:
   explicit KernelTypes(BtfHandle types) : types_(std::move(types)) {}

@@ -181,7 +181,9 @@ std::string event_problem(const json& event) {
   const std::string action = action_of(event);
   const auto missing = [&](const Field& field) {
     const json& value = at(event, field.name);
-    if (value.is_null()) return !told_incomplete(event, field.name);
+    // The first process has no parent: the kernel gives it 0, which is no process.
+    const bool of_no_parent = std::string_view(field.name).starts_with("process.parent.") && at(event, "process.parent.pid") == 0;
+    if (value.is_null()) return !of_no_parent && !told_incomplete(event, field.name);
     return !has_kind(value, field.kind);
   };
   for (const auto& field : on_every_event) {
