@@ -3,8 +3,8 @@
  *
  * A record is built in the scratch of its own program and sent once, packed to size. A scratch belongs to one program
  * and one CPU. No second run of the same program comes between: kprobes, and tracepoints before 7.0, run with
- * preemption off; fentry programs, and tracepoints since 7.0, can be preempted, but the kernel then skips a second run of
- * the same program on the same CPU. Hence the stand-ins of turn.bpf.h.
+ * preemption off; fentry programs, and tracepoints since 7.0, can be preempted, but the kernel then skips a second run
+ * of the same program on the same CPU. Hence the stand-ins of turn.bpf.h.
  *
  * What families share is __weak: the linker keeps one. */
 #pragma once
@@ -53,12 +53,12 @@ struct {
 
 /* One buffer of `record` for each copy of a program on each possible CPU (the agent sets max_entries). Not a per-CPU
  * array: those are limited to 32 KiB a value. */
-#define SCRATCH(name, record)                       \
-	struct {                                    \
-		__uint(type, BPF_MAP_TYPE_ARRAY);   \
-		__uint(max_entries, 1);             \
-		__type(key, __u32);                 \
-		__type(value, record);              \
+#define SCRATCH(name, record)                     \
+	struct {                                  \
+		__uint(type, BPF_MAP_TYPE_ARRAY); \
+		__uint(max_entries, 1);           \
+		__type(key, __u32);               \
+		__type(value, record);            \
 	} name SEC(".maps")
 
 static __always_inline void *scratch_of(void *map, int copy)
@@ -105,8 +105,9 @@ static __always_inline void count_loss(__u32 kind, __u64 now)
 	counter->lost++;
 }
 
-/* Waking the reader costs more than everything else together (an interrupt and two context switches), so it is woken by the first record after
- * it went to sleep, and when much waits. In between it comes by itself every few milliseconds. */
+/* Waking the reader costs more than everything else together (an interrupt and two context switches), so it is woken by
+ * the first record after it went to sleep, and when much waits. In between it comes by itself every few milliseconds.
+ */
 static __always_inline __u64 wakeup_flag(void *ring)
 {
 	__u32 zero = 0;

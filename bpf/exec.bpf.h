@@ -4,7 +4,7 @@
 #include "turn.bpf.h"
 #include "wire/process.h"
 
-#define FILENAME_BYTES 4096 /* PATH_MAX; the kernel takes no longer name */
+#define FILENAME_BYTES 4096   /* PATH_MAX; the kernel takes no longer name */
 #define INTERPRETER_BYTES 256 /* BINPRM_BUF_SIZE */
 
 /* Where each part may begin at the latest. */
@@ -13,8 +13,8 @@
 #define FILENAME_END (CWD_END + FILENAME_BYTES)
 #define STRINGS_END (FILENAME_END + INTERPRETER_BYTES)
 
-/* argv and environment up to here travel in the record itself; what is before is sent in pieces. A perf record must stay
- * below 64 KiB. */
+/* argv and environment up to here travel in the record itself; what is before is sent in pieces. A perf record must
+ * stay below 64 KiB. */
 #define INLINE_MAX 0x7fff
 #define PIECE_BYTES 57344
 #define PIECES_MAX 48 /* 2.6 MiB; the kernel's own limit is a quarter of the stack limit, 2 MiB by default */
@@ -52,12 +52,12 @@ static __always_inline __u32 root_of(struct user_namespace *ns)
 	return ranges && ranges <= 5 && first == 0 ? BPF_CORE_READ(ns, uid_map.extent[0].lower_first) : ~0U;
 }
 
-#define read_capabilities(cred, set)                                                  \
-	({                                                                            \
-		__u64 caps_ = 0;                                                      \
-		bpf_probe_read_kernel(&caps_, sizeof(caps_),                          \
+#define read_capabilities(cred, set)                                                             \
+	({                                                                                       \
+		__u64 caps_ = 0;                                                                 \
+		bpf_probe_read_kernel(&caps_, sizeof(caps_),                                     \
 				      (void *)(cred) + bpf_core_field_offset(struct cred, set)); \
-		caps_;                                                                \
+		caps_;                                                                           \
 	})
 
 /* Capabilities, and whether the file gave some: a process that runs neither as real nor as effective root of its
@@ -117,9 +117,9 @@ static __always_inline void fill_session(struct process_exec *rec, struct task_s
 	}
 }
 
-/* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used. */
-static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task,
-					__u32 path_row)
+/* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used.
+ */
+static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task, __u32 path_row)
 {
 	struct process_exec *rec = &s->rec;
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -145,7 +145,8 @@ static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_stru
 	if (at > EXECUTABLE_END)
 		return 0;
 	rec->cwd.off = sizeof(*rec) + at;
-	rec->cwd.len = put_path(s->tail + at, path_row, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
-				&rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
+	rec->cwd.len =
+		put_path(s->tail + at, path_row, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
+			 &rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
 	return at + rec->cwd.len;
 }

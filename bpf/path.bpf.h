@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Paths, as components from leaf to root, each ended by a NUL: the order in which the kernel's pointers lead. User space
- * turns them round. */
+/* Paths, as components from leaf to root, each ended by a NUL: the order in which the kernel's pointers lead. User
+ * space turns them round. */
 #pragma once
 #include "emit.bpf.h"
 #include "fixes.bpf.h"
@@ -12,8 +12,9 @@
 #define PATH_COMPONENTS (STRIDES * STRIDE_COMPONENTS)
 
 /* The state of a walk lives in map memory, not in registers: the verifier then knows nothing of it but what the check
- * before each write says, so that every iteration looks the same to it. With registers, one path of 512 components took more than
- * its limit of a million steps; so, and in strides of global functions, which it checks once, a few thousand do. */
+ * before each write says, so that every iteration looks the same to it. With registers, one path of 512 components took
+ * more than its limit of a million steps; so, and in strides of global functions, which it checks once, a few thousand
+ * do. */
 struct path_walk {
 	__u64 at;     /* where the next component goes */
 	__u32 cut;    /* more components than the limit, or no room */
@@ -67,8 +68,8 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets another's
- * half-walked path (the agent sets max_entries). */
+/* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets
+ * another's half-walked path (the agent sets max_entries). */
 #define PATH_LIMIT 8192
 #define PATH_BYTES (PATH_LIMIT + NAME_BYTES)
 struct path_row {
@@ -90,9 +91,9 @@ static __always_inline __u32 path_row_of(enum path_user user, int copy)
 	return bpf_get_smp_processor_id() * PATH_USERS + user + copy;
 }
 
-/* Up to STRIDE_COMPONENTS steps towards the root of the mount namespace, across mounts (what prepend_path does, but past a
- * chroot). 0: the walk is over. A global function with a plain number as argument: the verifier checks it once (5.6),
- * not once a call. */
+/* Up to STRIDE_COMPONENTS steps towards the root of the mount namespace, across mounts (what prepend_path does, but
+ * past a chroot). 0: the walk is over. A global function with a plain number as argument: the verifier checks it once
+ * (5.6), not once a call. */
 __weak __noinline int walk_stride(__u32 row)
 {
 	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
@@ -152,8 +153,8 @@ __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 	return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
 }
 
-/* Walks a path and copies it to `to`, which must have room for PATH_BYTES. Sets the bits of `incomplete` that apply. Returns
- * the length. */
+/* Walks a path and copies it to `to`, which must have room for PATH_BYTES. Sets the bits of `incomplete` that apply.
+ * Returns the length. */
 static __always_inline __u32 put_path(__u8 *to, __u32 row, struct vfsmount *mnt, struct dentry *dentry,
 				      __u32 *incomplete, __u32 missing, __u32 cut)
 {

@@ -24,9 +24,9 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 
 	if ((clone_flags & CLONE_THREAD) || (KREAD(child, flags) & PF_KTHREAD))
 		return 0;
-	if (already_done(child, WIRE_PROCESS_FORK, copy) || !fork_in_scope(creator, child, direct))
+	if (already_done(KREAD(child, pid), WIRE_PROCESS_FORK, copy) || !fork_in_scope(creator, child, direct))
 		return 0;
-	mark_done(child, WIRE_PROCESS_FORK, copy);
+	mark_done(KREAD(child, pid), WIRE_PROCESS_FORK, copy);
 	rec = scratch_of(&fork_scratch, copy);
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
 		return 0;
@@ -42,9 +42,9 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
 
-/* Makes the next piece of [start, start + total) of the process in a row of piece_scratch. Returns its length; 0: what is left
- * fits into the exec record, or cannot be read. Global, so that the verifier checks it once; how far it is stands in map
- * memory, for the reason given at struct path_walk. */
+/* Makes the next piece of [start, start + total) of the process in a row of piece_scratch. Returns its length; 0: what
+ * is left fits into the exec record, or cannot be read. Global, so that the verifier checks it once; how far it is
+ * stands in map memory, for the reason given at struct path_walk. */
 __noinline int make_piece(__u32 row, __u64 time_ns, __u64 start, __u64 total)
 {
 	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
@@ -67,10 +67,9 @@ __noinline int make_piece(__u32 row, __u64 time_ns, __u64 start, __u64 total)
 	return len;
 }
 
-/* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less than
- * needed when a piece was lost or could not be read. */
-static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total,
-					const int copy)
+/* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less
+ * than needed when a piece was lost or could not be read. */
+static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total, const int copy)
 {
 	__u32 row = bpf_get_smp_processor_id() * COPIES + copy;
 	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
@@ -146,9 +145,9 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	__u64 at, size;
 	long n;
 
-	if (already_done(task, WIRE_PROCESS_EXEC, copy) || !in_scope(task, direct))
+	if (already_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy) || !in_scope(task, direct))
 		return 0;
-	mark_done(task, WIRE_PROCESS_EXEC, copy);
+	mark_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy);
 	s = scratch_of(&exec_scratch, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_PROCESS_EXEC))
 		return 0;
@@ -204,8 +203,8 @@ struct ended_key {
 	__u32 pad0;
 };
 
-/* Two threads that end at once can both see that none is left (signal->live was decremented by both before): the first to put
- * the process here reports it. */
+/* Two threads that end at once can both see that none is left (signal->live was decremented by both before): the first
+ * to put the process here reports it. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -220,9 +219,9 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 	struct process_exit *rec;
 
 	if (KREAD(signal, live.counter) > 0 || (KREAD(task, flags) & PF_KTHREAD) ||
-	    already_done(task, WIRE_PROCESS_EXIT, copy) || !in_scope(task, direct))
+	    already_done(KREAD(task, pid), WIRE_PROCESS_EXIT, copy) || !in_scope(task, direct))
 		return 0;
-	mark_done(task, WIRE_PROCESS_EXIT, copy);
+	mark_done(KREAD(task, pid), WIRE_PROCESS_EXIT, copy);
 	if (KREAD(signal, nr_threads) > 1) {
 		struct ended_key key = { .start_ns = KREAD(leader, start_boottime), .pid = KREAD(task, tgid) };
 		__u32 one = 1;
@@ -241,8 +240,8 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 	else
 		rec->status = KREAD(leader, exit_code);
 	rec->pad0 = 0;
-	/* signal_struct holds the sum of the threads that were released; this one and a leader that ended before are not
-	 * among them. */
+	/* signal_struct holds the sum of the threads that were released; this one and a leader that ended before are
+	 * not among them. */
 	rec->utime_ns = KREAD(signal, utime) + KREAD(task, utime);
 	rec->stime_ns = KREAD(signal, stime) + KREAD(task, stime);
 	rec->run_ns = KREAD(signal, sum_sched_runtime) + KREAD(task, se.sum_exec_runtime);
@@ -275,8 +274,8 @@ struct script_scratch {
 };
 SCRATCH(script_scratch, struct script_scratch);
 
-/* bprm->buf holds the first bytes of bprm->file. A file that begins with "#!" is told at once: it is released before the
- * exec succeeds. If the exec fails after all, user space drops what it was told. */
+/* bprm->buf holds the first bytes of bprm->file. A file that begins with "#!" is told at once: it is released before
+ * the exec succeeds. If the exec fails after all, user space drops what it was told. */
 static __always_inline int script_body(void *ctx, struct linux_binprm *bprm, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -286,9 +285,10 @@ static __always_inline int script_body(void *ctx, struct linux_binprm *bprm, con
 	__u64 len;
 
 	bpf_probe_read_kernel(start, sizeof(start), (void *)bprm + bpf_core_field_offset(struct linux_binprm, buf));
-	if (start[0] != '#' || start[1] != '!' || already_done(task, WIRE_EXEC_SCRIPT, copy) || !in_scope(task, false))
+	if (start[0] != '#' || start[1] != '!' || already_done(BPF_CORE_READ(task, pid), WIRE_EXEC_SCRIPT, copy) ||
+	    !in_scope(task, false))
 		return 0;
-	mark_done(task, WIRE_EXEC_SCRIPT, copy);
+	mark_done(BPF_CORE_READ(task, pid), WIRE_EXEC_SCRIPT, copy);
 	s = scratch_of(&script_scratch, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_SCRIPT))
 		return 0;
@@ -298,8 +298,9 @@ static __always_inline int script_body(void *ctx, struct linux_binprm *bprm, con
 	s->rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
 	s->rec.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
 	s->rec.pad0 = 0;
-	len = put_path(s->tail, path_row_of(PATH_OF_SCRIPT, copy), BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-		       &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS, WIRE_MISSING_SCRIPTS);
+	len = put_path(s->tail, path_row_of(PATH_OF_SCRIPT, copy), BPF_CORE_READ(file, f_path.mnt),
+		       BPF_CORE_READ(file, f_path.dentry), &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS,
+		       WIRE_MISSING_SCRIPTS);
 	opaque(len);
 	if (len > PATH_BYTES)
 		return 0;
@@ -318,8 +319,8 @@ struct failed_scratch {
 SCRATCH(failed_scratch, struct failed_scratch);
 SCRATCH(failed_cgroup, struct cgroup_scratch);
 
-/* The name that a thread gave to execve, from entry to exit. LRU: the entry of a thread whose id changed in a successful exec is never
- * asked for again. */
+/* The name that a thread gave to execve, from entry to exit. LRU: the entry of a thread whose id changed in a
+ * successful exec is never asked for again. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
@@ -384,21 +385,21 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 /* ---- The hooks ---- */
 
 /* NAME, and its stand-ins NAME_2 and NAME_3 (turn.bpf.h). */
-#define WITH_STAND_INS(section, name, type, expression)      \
-	SEC(section) int name(type *ctx)                     \
-	{                                                    \
-		const int copy = 0;                          \
-		return expression;                           \
-	}                                                    \
-	SEC(section) int name##_2(type *ctx)                 \
-	{                                                    \
-		const int copy = 1;                          \
-		return expression;                           \
-	}                                                    \
-	SEC(section) int name##_3(type *ctx)                 \
-	{                                                    \
-		const int copy = 2;                          \
-		return expression;                           \
+#define WITH_STAND_INS(section, name, type, expression) \
+	SEC(section) int name(type *ctx)                \
+	{                                               \
+		const int copy = 0;                     \
+		return expression;                      \
+	}                                               \
+	SEC(section) int name##_2(type *ctx)            \
+	{                                               \
+		const int copy = 1;                     \
+		return expression;                      \
+	}                                               \
+	SEC(section) int name##_3(type *ctx)            \
+	{                                               \
+		const int copy = 2;                     \
+		return expression;                      \
 	}
 
 WITH_STAND_INS("tp_btf/task_newtask", process_fork__tp_btf, __u64,

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Reading kernel structures: one body serves every tier.
  *
- * KREAD(p, a, b): the value of p->a->b. Where the program got `p` from BTF-typed hooks (tp_btf, fentry; `direct` true) these are
- * plain loads, which the kernel's exception table makes safe; elsewhere each step is a bpf_probe_read_kernel call
- * (about 15 ns). `direct` is a constant in every caller, so only one of the two is compiled in. */
+ * KREAD(p, a, b): the value of p->a->b. Where the program got `p` from BTF-typed hooks (tp_btf, fentry; `direct` true)
+ * these are plain loads, which the kernel's exception table makes safe; elsewhere each step is a bpf_probe_read_kernel
+ * call (about 15 ns). `direct` is a constant in every caller, so only one of the two is compiled in. */
 #pragma once
 #include "kernel.bpf.h"
 #include <bpf/bpf_helpers.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* The processes that are there when the sensor starts: an iterator over tasks, read once. It gives what only the kernel knows
- * (exact start times, so that entity ids agree with later events); user space adds argv and environment from procfs,
- * since an iterator cannot read another process's memory before 5.18. */
+/* The processes that are there when the sensor starts: an iterator over tasks, read once. It gives what only the kernel
+ * knows (exact start times, so that entity ids agree with later events); user space adds argv and environment from
+ * procfs, since an iterator cannot read another process's memory before 5.18. */
 #include "exec.bpf.h"
 
 SCRATCH(snapshot_scratch, struct exec_scratch);

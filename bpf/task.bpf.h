@@ -20,8 +20,8 @@ static __always_inline struct cgroup *cgroup_of_subsystem(struct css_set *set, _
 	return BPF_CORE_READ(css, cgroup);
 }
 
-/* The cgroup that says where the task belongs: that of the unified hierarchy; on machines that still manage with version 1, where every
- * task sits in the unified root, that of the memory or pids controller. */
+/* The cgroup that says where the task belongs: that of the unified hierarchy; on machines that still manage with
+ * version 1, where every task sits in the unified root, that of the memory or pids controller. */
 static __always_inline struct cgroup *task_cgroup(struct task_struct *task)
 {
 	struct css_set *set = BPF_CORE_READ(task, cgroups);

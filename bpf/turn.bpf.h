@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Stand-ins for programs that the kernel skips.
  *
- * Since Linux kernel commit a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") (in
- * v7.0) a task can be preempted in a tracepoint's program; fentry programs always could. While it is, the kernel
- * skips the same program for every other task on that CPU (__bpf_prog_enter_recur, __bpf_trace_run): in an exec storm on two busy CPUs two
- * events in a hundred were missed so. Turning preemption off in the program does not help: it is turned on again, and the other
- * task let in, before the program has ended for the kernel.
+ * Since Linux kernel commit a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast")
+ * (in v7.0) a task can be preempted in a tracepoint's program; fentry programs always could. While it is, the kernel
+ * skips the same program for every other task on that CPU (__bpf_prog_enter_recur, __bpf_trace_run): in an exec storm
+ * on two busy CPUs two events in a hundred were missed so. Turning preemption off in the program does not help: it is
+ * turned on again, and the other task let in, before the program has ended for the kernel.
  *
- * So each such program is loaded three times. The first copy that runs for an event marks it as done; the next ones see the
- * mark and leave. One event in some hundred thousand finds all three busy; it is counted by the kernel and told as
- * lost, reason "missed". */
+ * So each such program is loaded three times. The first copy that runs for an event marks it as done; the next ones see
+ * the mark and leave. An event that finds all three busy is lost. The kernel counts the skipped runs of each copy; the
+ * least of the three counts is told as lost, reason "missed": no more than that can be lost. */
 #pragma once
 #include "scope.bpf.h"
 
@@ -20,16 +20,16 @@ struct {
 	__type(value, __u32);
 } turns __weak SEC(".maps");
 
-/* One task does one thing of a kind at a time, so its address tells the event. Kernel addresses differ in the lower 56 bits. */
-static __always_inline __u64 turn_key(void *task, __u32 kind)
+/* One task does one thing of a kind at a time, so its id tells the event. */
+static __always_inline __u64 turn_key(__u32 tid, __u32 kind)
 {
-	return ((__u64)task << 8) | kind;
+	return (__u64)tid << 8 | kind;
 }
 
 /* For the copies after the first: whether one before has done it. The last copy takes the mark away. */
-static __always_inline bool already_done(void *task, __u32 kind, const int copy)
+static __always_inline bool already_done(__u32 tid, __u32 kind, const int copy)
 {
-	__u64 key = turn_key(task, kind);
+	__u64 key = turn_key(tid, kind);
 
 	if (copy == 0 || !bpf_map_lookup_elem(&turns, &key))
 		return false;
@@ -38,9 +38,9 @@ static __always_inline bool already_done(void *task, __u32 kind, const int copy)
 	return true;
 }
 
-static __always_inline void mark_done(void *task, __u32 kind, const int copy)
+static __always_inline void mark_done(__u32 tid, __u32 kind, const int copy)
 {
-	__u64 key = turn_key(task, kind);
+	__u64 key = turn_key(tid, kind);
 	__u32 one = 1;
 
 	if (stand_ins && copy < COPIES - 1)

@@ -44,7 +44,8 @@ struct as {
   /// The value that means "not there": the field is then left out.
   std::uint64_t absent = never;
 
-  static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path, inlined;
+  static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path,
+      inlined;
   static consteval as names(std::span<const NamedBit> bits) { return {Shape::names, bits}; }
   [[nodiscard]] consteval as unless(std::uint64_t value) const { return {shape, bits, value}; }
 };
@@ -94,8 +95,9 @@ consteval Storage storage_of() {
 template <class M>
 consteval Field make_field(std::string_view member, std::size_t offset, std::string_view name, as show,
                            std::string_view doc) {
-  Field field{member, name, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(sizeof(M)),
-              storage_of<M>(), show, doc, {}};
+  Field field{
+      member, name, static_cast<std::uint32_t>(offset), static_cast<std::uint32_t>(sizeof(M)), storage_of<M>(), show,
+      doc,    {}};
   if constexpr (storage_of<M>() == Storage::record) field.inner = Schema<M>::fields;
   return field;
 }
@@ -120,12 +122,12 @@ consteval bool covers(std::span<const Field> fields) {
 #define PADDING(member) FIELD(member, "", as::padding, "")
 #define INLINED(member) FIELD(member, "", as::inlined, "")
 
-#define WIRE_SCHEMA(type, ...)                                                                        \
-  template <>                                                                                         \
-  struct nightjar::wire::Schema<type> {                                                               \
-    using self = type;                                                                                \
-    static constexpr std::string_view name = #type;                                                   \
-    static constexpr auto fields = std::to_array<Field>({__VA_ARGS__});                               \
-    static_assert(std::is_standard_layout_v<type> && std::is_trivial_v<type>);                        \
-    static_assert(covers<type>(fields), #type ": a member is not described, or not in order");        \
+#define WIRE_SCHEMA(type, ...)                                                                 \
+  template <>                                                                                  \
+  struct nightjar::wire::Schema<type> {                                                        \
+    using self = type;                                                                         \
+    static constexpr std::string_view name = #type;                                            \
+    static constexpr auto fields = std::to_array<Field>({__VA_ARGS__});                        \
+    static_assert(std::is_standard_layout_v<type> && std::is_trivial_v<type>);                 \
+    static_assert(covers<type>(fields), #type ": a member is not described, or not in order"); \
   }

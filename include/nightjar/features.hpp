@@ -15,18 +15,18 @@ namespace nightjar {
 
 /// Things that kernels differ in. The names (to_string) are what --without takes and what doctor prints.
 enum class Feature : std::uint8_t {
-  bpf,              ///< bpf(2) at all
-  btf,              ///< /sys/kernel/btf/vmlinux (4.18, CONFIG_DEBUG_INFO_BTF)
-  ring_buffer,      ///< BPF_MAP_TYPE_RINGBUF (5.8)
-  perf_buffer,      ///< BPF_MAP_TYPE_PERF_EVENT_ARRAY (4.4)
-  raw_tracepoint,   ///< BPF_PROG_TYPE_RAW_TRACEPOINT (4.17)
-  tp_btf,           ///< BTF-typed raw tracepoints (5.5)
-  fentry,           ///< fentry/fexit trampolines (5.5); some kernels have tp_btf and refuse these
-  kprobe,           ///< kprobes (CONFIG_KPROBES, CONFIG_BPF_KPROBE_OVERRIDE not needed)
-  tracepoint,       ///< perf tracepoints (4.7); needs tracefs, mounted or mountable privately
-  task_iterator,    ///< bpf_iter/task (5.8)
-  task_storage,     ///< BPF_MAP_TYPE_TASK_STORAGE (5.11)
-  lsm,              ///< BPF LSM programs can be loaded (5.7, CONFIG_BPF_LSM)
+  bpf,                      ///< bpf(2) at all
+  btf,                      ///< /sys/kernel/btf/vmlinux (4.18, CONFIG_DEBUG_INFO_BTF)
+  ring_buffer,              ///< BPF_MAP_TYPE_RINGBUF (5.8)
+  perf_buffer,              ///< BPF_MAP_TYPE_PERF_EVENT_ARRAY (4.4)
+  raw_tracepoint,           ///< BPF_PROG_TYPE_RAW_TRACEPOINT (4.17)
+  tp_btf,                   ///< BTF-typed raw tracepoints (5.5)
+  fentry,                   ///< fentry/fexit trampolines (5.5); some kernels have tp_btf and refuse these
+  kprobe,                   ///< kprobes (CONFIG_KPROBES, CONFIG_BPF_KPROBE_OVERRIDE not needed)
+  tracepoint,               ///< perf tracepoints (4.7); needs tracefs, mounted or mountable privately
+  task_iterator,            ///< bpf_iter/task (5.8)
+  task_storage,             ///< BPF_MAP_TYPE_TASK_STORAGE (5.11)
+  lsm,                      ///< BPF LSM programs can be loaded (5.7, CONFIG_BPF_LSM)
   preemptible_tracepoints,  ///< a task can be preempted in a tracepoint's program, and the kernel then skips the
                             ///< program for others (7.0): a thing to work around
 };

@@ -75,19 +75,19 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
 };
 
 /// auto fd = NIGHTJAR_TRY(open_map(path));   returns the error to the caller.
-#define NIGHTJAR_TRY(expression)                                      \
-  __extension__({                                                     \
-    auto&& nightjar_result_ = (expression);                           \
-    if (!nightjar_result_) [[unlikely]]                               \
-      return std::move(nightjar_result_).error();                     \
-    *std::move(nightjar_result_);                                     \
+#define NIGHTJAR_TRY(expression)                  \
+  __extension__({                                 \
+    auto&& nightjar_result_ = (expression);       \
+    if (!nightjar_result_) [[unlikely]]           \
+      return std::move(nightjar_result_).error(); \
+    *std::move(nightjar_result_);                 \
   })
 
 /// The same for a Result<>, which has no value.
-#define NIGHTJAR_CHECK(expression)                                       \
-  do {                                                                   \
-    if (auto&& nightjar_result_ = (expression); !nightjar_result_)       \
-      [[unlikely]] return std::move(nightjar_result_).error();           \
+#define NIGHTJAR_CHECK(expression)                                              \
+  do {                                                                          \
+    if (auto&& nightjar_result_ = (expression); !nightjar_result_) [[unlikely]] \
+      return std::move(nightjar_result_).error();                               \
   } while (false)
 
 }  // namespace nightjar

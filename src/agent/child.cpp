@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/child.hpp"
 
+#include <cstdlib>
+#include <sstream>
+
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdlib>
-#include <sstream>
+#include <sys/stat.h>
+#include <sys/wait.h>
 
 namespace nightjar {
 namespace {
@@ -21,7 +22,7 @@ constexpr int not_found = 127;
 
 std::optional<Child::Refusal> Child::check(const std::string& command) {
   const auto judge = [](const std::string& path) -> int {
-    struct stat status {};
+    struct stat status{};
     if (stat(path.c_str(), &status) != 0) return errno;
     if (S_ISDIR(status.st_mode)) return EISDIR;
     return access(path.c_str(), X_OK) == 0 ? 0 : errno;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/collector.hpp"
 
-#include <sys/epoll.h>
+#include <algorithm>
+
 #include <unistd.h>
 
-#include <algorithm>
+#include <sys/epoll.h>
 
 namespace nightjar {
 namespace {
@@ -32,7 +33,8 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 
 }  // namespace
 
-Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, std::vector<Output> outputs)
+Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor,
+                     std::vector<Output> outputs)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
@@ -133,7 +135,8 @@ Result<bool> Collector::turn(int signals) {
   if (watched_signals_ != signals) {
     epoll_event event{};
     event.events = EPOLLIN;
-    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals, &event) != 0) return Error::from_errno("cannot wait for signals");
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, signals, &event) != 0)
+      return Error::from_errno("cannot wait for signals");
     watched_signals_ = signals;
   }
   const std::uint64_t before = boot_clock_ns();
@@ -141,7 +144,8 @@ Result<bool> Collector::turn(int signals) {
   if (idle_) {
     wait_ms = sensor_->uses_ring_buffer() ? static_cast<int>(second / ms) : perf_idle_wait_ms;
     if (options_.duration_s > 0) {
-      const double left = options_.duration_s * 1000 - static_cast<double>(before - started_ns_) / static_cast<double>(ms);
+      const double left =
+          options_.duration_s * 1000 - static_cast<double>(before - started_ns_) / static_cast<double>(ms);
       wait_ms = std::clamp(static_cast<int>(left), 1, wait_ms);
     }
   }

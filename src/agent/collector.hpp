@@ -23,11 +23,12 @@ class Collector {
   static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
                                                   std::unique_ptr<Sensor> sensor, std::vector<Output> outputs);
 
-  /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in place.
+  /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in
+  /// place.
   Result<> open_stream(bool show_snapshot);
 
-  /// Waits for records (or for `signals` to be readable), delivers them. Call in a loop; returns after at most about a second. True: go on;
-  /// false: --count or --duration was reached.
+  /// Waits for records (or for `signals` to be readable), delivers them. Call in a loop; returns after at most about a
+  /// second. True: go on; false: --count or --duration was reached.
   Result<bool> turn(int signals);
 
   /// Delivers what is left, and says sensor_stopped. The programs are detached before, so that nothing is missed.
@@ -40,7 +41,8 @@ class Collector {
   Sensor& sensor() { return *sensor_; }
 
  private:
-  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, std::vector<Output> outputs);
+  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor,
+            std::vector<Output> outputs);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
@@ -67,7 +69,7 @@ class Collector {
   std::uint64_t next_losses_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
   std::map<std::string, std::uint64_t> missed_told_;  // by event
-  std::vector<Sensor::ProgramLine> programs_;  // as of the detaching
+  std::vector<Sensor::ProgramLine> programs_;         // as of the detaching
 };
 
 }  // namespace nightjar

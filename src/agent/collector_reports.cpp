@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the collector says of itself: losses, statistics, coverage.
-#include <sys/resource.h>
-
 #include <cstdio>
+
+#include <sys/resource.h>
 
 #include "agent/collector.hpp"
 
@@ -56,9 +56,9 @@ Result<> Collector::tell_losses() {
   return flush();
 }
 
-/// Runs that the kernel skipped because the program was already running on that CPU. An event is lost when the program and its
-/// stand-ins were skipped for it: the least of their counts is the most that can be lost. The kernel says neither when nor
-/// where, and counts events out of scope too.
+/// Runs that the kernel skipped because the program was already running on that CPU. An event is lost when the program
+/// and its stand-ins were skipped for it: the least of their counts is the most that can be lost. The kernel says
+/// neither when nor where, and counts events out of scope too.
 void Collector::tell_missed() {
   std::map<std::string_view, std::uint64_t> missed;
   const auto lines = programs_.empty() ? sensor_->program_stats() : programs_;
@@ -84,7 +84,8 @@ std::string Collector::stats_json() const {
   std::string text = R"({"events":{)";
   for (const EventInfo& event : all_events()) {
     const auto kind = static_cast<unsigned>(event.kind);
-    if (event.family == "sensor" || (kind < WIRE_KIND_END && losses_.happened(kind) == 0 && pipeline_.sent(event.kind) == 0))
+    if (event.family == "sensor" ||
+        (kind < WIRE_KIND_END && losses_.happened(kind) == 0 && pipeline_.sent(event.kind) == 0))
       continue;
     if (text.back() != '{') text += ',';
     json::string(text, event.action);
@@ -155,7 +156,8 @@ std::string Collector::summary() const {
     const bool counted = event.kind != Kind::process_snapshot;
     add("%-18s %12llu %12llu %12llu\n", std::string(event.action).c_str(),
         static_cast<unsigned long long>(counted ? losses_.happened(kind) : pipeline_.sent(event.kind)),
-        static_cast<unsigned long long>(pipeline_.sent(event.kind)), static_cast<unsigned long long>(losses_.lost(kind)));
+        static_cast<unsigned long long>(pipeline_.sent(event.kind)),
+        static_cast<unsigned long long>(losses_.lost(kind)));
   }
   const double events = static_cast<double>(pipeline_.sent_in_all());
   add("tier %s, %s, %.1f s, %.0f events/s\n", sensor_->tier().c_str(),

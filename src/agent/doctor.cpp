@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What this kernel can deliver, found out by trying: every version of every group is loaded and attached, in a scope that holds no
-// process, and removed again.
+// What this kernel can deliver, found out by trying: every version of every group is loaded and attached, in a scope
+// that holds no process, and removed again.
 #include <cstdio>
 #include <iostream>
 
@@ -13,16 +13,29 @@ namespace nightjar {
 namespace {
 
 constexpr Feature all_features[] = {
-    Feature::bpf,    Feature::btf,        Feature::ring_buffer,   Feature::perf_buffer,  Feature::raw_tracepoint,
-    Feature::tp_btf, Feature::fentry,     Feature::kprobe,        Feature::tracepoint,   Feature::task_iterator,
-    Feature::lsm,    Feature::task_storage, Feature::preemptible_tracepoints,
+    Feature::bpf,
+    Feature::btf,
+    Feature::ring_buffer,
+    Feature::perf_buffer,
+    Feature::raw_tracepoint,
+    Feature::tp_btf,
+    Feature::fentry,
+    Feature::kprobe,
+    Feature::tracepoint,
+    Feature::task_iterator,
+    Feature::lsm,
+    Feature::task_storage,
+    Feature::preemptible_tracepoints,
 };
 
 std::string_view answer_word(Answer answer) {
   switch (answer) {
-    case Answer::yes: return "yes";
-    case Answer::no: return "no";
-    case Answer::unknown: break;
+    case Answer::yes:
+      return "yes";
+    case Answer::no:
+      return "no";
+    case Answer::unknown:
+      break;
   }
   return "unknown";
 }
@@ -91,7 +104,11 @@ void print_text(const Report& report) {
   std::printf("kernel %s %s\n\nevents\n", report.host.kernel.c_str(), report.host.architecture.c_str());
   for (const Coverage& row : report.coverage) {
     std::printf("  %-18s %-9s %s%s%s\n", std::string(event_info(row.kind).action).c_str(), row.state.c_str(),
-                row.hook.c_str(), row.reason.empty() ? "" : row.hook.empty() ? "" : ": ", row.reason.c_str());
+                row.hook.c_str(),
+                row.reason.empty() ? ""
+                : row.hook.empty() ? ""
+                                   : ": ",
+                row.reason.c_str());
   }
   if (report.coverage.empty()) std::printf("  none: %s\n", report.nothing_because.c_str());
   std::printf("\nprogram tiers, best first\n");
@@ -107,7 +124,8 @@ void print_text(const Report& report) {
 }
 
 void print_json(const Report& report) {
-  std::string out = "{\"version\":" + json::quoted(NIGHTJAR_VERSION) + ",\"kernel\":" + json::quoted(report.host.kernel) +
+  std::string out = "{\"version\":" + json::quoted(NIGHTJAR_VERSION) +
+                    ",\"kernel\":" + json::quoted(report.host.kernel) +
                     ",\"architecture\":" + json::quoted(report.host.architecture) + ",\"events\":[";
   const auto comma = [&out] {
     if (out.back() != '[') out += ',';
@@ -127,8 +145,8 @@ void print_json(const Report& report) {
   out += "],\"features\":[";
   for (const auto& [feature, answer] : report.features) {
     comma();
-    out += "{\"feature\":" + json::quoted(to_string(feature)) + ",\"answer\":" + json::quoted(answer_word(answer.answer)) +
-           ",\"reason\":" + json::quoted(answer.why) + "}";
+    out += "{\"feature\":" + json::quoted(to_string(feature)) +
+           ",\"answer\":" + json::quoted(answer_word(answer.answer)) + ",\"reason\":" + json::quoted(answer.why) + "}";
   }
   std::cout << out << "]}\n";
 }

@@ -16,10 +16,14 @@ struct Row {
 std::string_view type_of(const wire::Field& field) {
   using wire::Shape;
   switch (field.show.shape) {
-    case Shape::number: return "long";
-    case Shape::names: return "keyword[]";
-    case Shape::epoch_ns: return "date";
-    default: return "keyword";
+    case Shape::number:
+      return "long";
+    case Shape::names:
+      return "keyword[]";
+    case Shape::epoch_ns:
+      return "date";
+    default:
+      return "keyword";
   }
 }
 

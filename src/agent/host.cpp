@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/host.hpp"
 
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <ctime>
 #include <fstream>
 #include <iterator>
+
+#include <sys/utsname.h>
 
 namespace nightjar {
 namespace {
@@ -46,7 +46,9 @@ std::string read_small_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-std::uint64_t boot_clock_ns() { return static_cast<std::uint64_t>(clock_ns(CLOCK_BOOTTIME)); }
+std::uint64_t boot_clock_ns() {
+  return static_cast<std::uint64_t>(clock_ns(CLOCK_BOOTTIME));
+}
 
 Host Host::read() {
   Host host;

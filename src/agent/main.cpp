@@ -11,11 +11,17 @@ int main(int argc, char** argv) {
   nightjar::Options& options = *parsed.options;
   options.sensor.process_start_ns = start_ns;
   switch (options.command) {
-    case nightjar::Command::watch: return nightjar::watch(options);
-    case nightjar::Command::run: return nightjar::run(options);
-    case nightjar::Command::doctor: return nightjar::doctor(options);
-    case nightjar::Command::events: return nightjar::list_events(options);
-    case nightjar::Command::version: std::puts("nightjar " NIGHTJAR_VERSION); return nightjar::exit_done;
+    case nightjar::Command::watch:
+      return nightjar::watch(options);
+    case nightjar::Command::run:
+      return nightjar::run(options);
+    case nightjar::Command::doctor:
+      return nightjar::doctor(options);
+    case nightjar::Command::events:
+      return nightjar::list_events(options);
+    case nightjar::Command::version:
+      std::puts("nightjar " NIGHTJAR_VERSION);
+      return nightjar::exit_done;
   }
   return nightjar::exit_failed;
 }

@@ -30,9 +30,8 @@ void Merger::begin_round(std::uint64_t now_ns) {
 }
 
 void Merger::give(bool all, const std::function<void(Bytes)>& take) {
-  std::sort(held_.begin(), held_.end(), [](const Held& a, const Held& b) {
-    return std::pair(a.time_ns, a.order) < std::pair(b.time_ns, b.order);
-  });
+  std::sort(held_.begin(), held_.end(),
+            [](const Held& a, const Held& b) { return std::pair(a.time_ns, a.order) < std::pair(b.time_ns, b.order); });
   std::size_t given = 0;
   for (; given < held_.size() && (all || held_[given].time_ns < ripe_before_ns_); ++given)
     take(std::as_bytes(std::span(held_[given].words)).first(held_[given].size));

@@ -9,9 +9,10 @@
 
 namespace nightjar {
 
-/// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which they happened.
-/// (One ring buffer alone has that order by itself.) Records are held back until every buffer was read once more after the time they bear: what is older than the
-/// last round's start can no longer be overtaken. Memory: at most what two rounds of all buffers hold.
+/// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which
+/// they happened. (One ring buffer alone has that order by itself.) Records are held back until every buffer was read
+/// once more after the time they bear: what is older than the last round's start can no longer be overtaken. Memory: at
+/// most what two rounds of all buffers hold.
 class Merger {
  public:
   void add(Bytes record);

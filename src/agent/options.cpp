@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/options.hpp"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <iostream>
 #include <sstream>
+
+#include <CLI/CLI.hpp>
 
 #include "agent/programs.hpp"
 
@@ -98,8 +99,7 @@ void add_sensor_options(CLI::App& command, SensorOptions& sensor, Typed& typed, 
 
 Result<> interpret(const Typed& typed, SensorOptions& sensor, bool environment_given) {
   NIGHTJAR_CHECK(select_events(typed.events, sensor));
-  if (typed.format != "ecs")
-    return Error(errc::invalid, "--format " + typed.format + ": this version writes ecs");
+  if (typed.format != "ecs") return Error(errc::invalid, "--format " + typed.format + ": this version writes ecs");
   if (typed.transport == "ringbuf") {
     sensor.transport = Transport::ring_buffer;
   } else if (typed.transport == "perf") {
@@ -122,9 +122,11 @@ Result<> interpret(const Typed& typed, SensorOptions& sensor, bool environment_g
   constexpr std::uint64_t largest = 1ULL << 30;
   const std::uint64_t bytes = sensor.buffer_bytes;
   if (bytes != 0 && (bytes < smallest || bytes > largest || (bytes & (bytes - 1)) != 0))
-    return Error(errc::invalid, "--buffer " + std::to_string(bytes) + ": expected a power of two from 4096 to 1073741824");
+    return Error(errc::invalid,
+                 "--buffer " + std::to_string(bytes) + ": expected a power of two from 4096 to 1073741824");
   if (sensor.duration_s < 0)
-    return Error(errc::invalid, "--duration " + std::to_string(sensor.duration_s) + ": expected a positive number of seconds");
+    return Error(errc::invalid,
+                 "--duration " + std::to_string(sensor.duration_s) + ": expected a positive number of seconds");
   if (sensor.stats_interval_s == 0) return Error(errc::invalid, "--stats-interval: expected at least one second");
   return {};
 }
@@ -150,7 +152,8 @@ Result<> select_events(const std::string& list, SensorOptions& options) {
     return Error(errc::invalid, "--events: there is no event or family '" + name + "' (did you mean " +
                                     std::string(nearest) + "?); this version has " + event_names());
   }
-  if (options.wanted.empty()) return Error(errc::invalid, "--events: the list is empty; this version has " + event_names());
+  if (options.wanted.empty())
+    return Error(errc::invalid, "--events: the list is empty; this version has " + event_names());
   // The stream's own events are never filtered away.
   for (const EventInfo& event : all_events()) {
     if (event.family == "sensor") options.wanted.insert(event.kind);
@@ -171,7 +174,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   add_sensor_options(*run, options.sensor, typed, true);
   CLI::App* doctor = app.add_subcommand("doctor", "What this kernel can deliver: each event, the hook, or why not");
   doctor->add_flag("--json", options.json, "As JSON");
-  doctor->add_option("--without", typed.without, "Act as if this kernel lacked FEATURE; repeatable")->type_name("FEATURE");
+  doctor->add_option("--without", typed.without, "Act as if this kernel lacked FEATURE; repeatable")
+      ->type_name("FEATURE");
   CLI::App* events = app.add_subcommand("events", "Every event and field");
   events->add_flag("--json", options.json, "As JSON");
   app.add_subcommand("version", "The version");
@@ -182,7 +186,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   };
   const auto is_command = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_command).empty())
-    return usage_error("there is no command '" + std::string(argv[1]) + "': expected watch, run, doctor, events or version");
+    return usage_error("there is no command '" + std::string(argv[1]) +
+                       "': expected watch, run, doctor, events or version");
 
   // What follows -- is COMMAND's and is never looked at.
   int own = argc;
@@ -204,7 +209,8 @@ ParsedOptions parse_options(int argc, char** argv) {
   }
   if (app.got_subcommand(watch)) {
     options.command = Command::watch;
-    if (options.to_watch.empty()) return usage_error("watch: COMMAND is missing: nightjar watch [OPTIONS] -- COMMAND [ARG...]");
+    if (options.to_watch.empty())
+      return usage_error("watch: COMMAND is missing: nightjar watch [OPTIONS] -- COMMAND [ARG...]");
     options.sensor.scope.what = Scope::What::tree;
     options.sensor.scope.text = "tree of the command";
   } else if (app.got_subcommand(run)) {

@@ -17,8 +17,8 @@ enum class Transport : std::uint8_t { automatic, ring_buffer, perf };
 
 struct Scope {
   enum class What : std::uint8_t { all, tree, cgroup } what = What::all;
-  std::uint32_t pid = 0;   ///< of tree: its root
-  std::string path;        ///< of cgroup: a directory of a cgroup2 file system
+  std::uint32_t pid = 0;     ///< of tree: its root
+  std::string path;          ///< of cgroup: a directory of a cgroup2 file system
   std::string text = "all";  ///< as given
 };
 
@@ -34,10 +34,10 @@ struct SensorOptions {
   std::vector<std::string> environment{"LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_CONNECTION"};
   Scope scope;
   std::vector<std::string> outputs{"-"};
-  double duration_s = 0;           ///< 0: no limit
-  std::uint64_t count = 0;         ///< 0: no limit
-  unsigned stats_interval_s = 60;  ///< between sensor_stats events
-  bool summary = false;            ///< --stats
+  double duration_s = 0;               ///< 0: no limit
+  std::uint64_t count = 0;             ///< 0: no limit
+  unsigned stats_interval_s = 60;      ///< between sensor_stats events
+  bool summary = false;                ///< --stats
   std::uint64_t process_start_ns = 0;  ///< boot clock when main began
   bool verbose = false;
 };
@@ -57,8 +57,8 @@ inline constexpr int exit_failed = 1;
 inline constexpr int exit_usage = 2;
 inline constexpr int exit_unsupported = 3;
 
-/// Either options, or the exit status with which to end: everything was said already (help on stdout, one line of error on
-/// stderr).
+/// Either options, or the exit status with which to end: everything was said already (help on stdout, one line of error
+/// on stderr).
 struct ParsedOptions {
   std::optional<Options> options;
   int status = exit_done;

@@ -15,7 +15,8 @@ Result<Output> Output::open(const std::string& uri) {
   }
   constexpr std::string_view scheme = "file:";
   if (!uri.starts_with(scheme) || uri.size() == scheme.size())
-    return Error(errc::invalid, "unknown output '" + uri + "': this version writes to - (standard output) and file:PATH");
+    return Error(errc::invalid,
+                 "unknown output '" + uri + "': this version writes to - (standard output) and file:PATH");
   Output output(uri.substr(scheme.size()));
   output.file_.reset(::open(output.name_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!output.file_.valid()) return Error::from_errno("cannot write events to " + output.name_);

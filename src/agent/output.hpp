@@ -9,7 +9,8 @@
 
 namespace nightjar {
 
-/// Where events go: "-" (stdout) or "file:PATH" (appended to, created with mode 0600). Written in whole lines, one write(2) a batch.
+/// Where events go: "-" (stdout) or "file:PATH" (appended to, created with mode 0600). Written in whole lines, one
+/// write(2) a batch.
 class Output {
  public:
   /// invalid for an unknown form of URI; the open's own error otherwise.

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.hpp"
 
-#include <unistd.h>
-
 #include <cstring>
 #include <utility>
+
+#include <unistd.h>
 
 #include "wire/container.hpp"
 
@@ -16,10 +16,15 @@ constexpr std::size_t processes_kept = 65536;
 constexpr std::size_t script_chains_kept = 1024;
 constexpr std::size_t cgroups_kept = 16384;
 
-ProcessKey key_of(const wire_task& task) { return {task.pid, task.start_ns}; }
-ProcessKey parent_of(const wire_task& task) { return {task.parent_pid, task.parent_start_ns}; }
+ProcessKey key_of(const wire_task& task) {
+  return {task.pid, task.start_ns};
+}
+ProcessKey parent_of(const wire_task& task) {
+  return {task.parent_pid, task.parent_start_ns};
+}
 
-/// What the agent knows of itself without the kernel side's help: its ids, but neither its exact start nor its namespaces.
+/// What the agent knows of itself without the kernel side's help: its ids, but neither its exact start nor its
+/// namespaces.
 std::vector<std::byte> self_as_seen_from_here() {
   std::vector<std::byte> record(sizeof(wire_header) + sizeof(wire_task));
   auto& task = *reinterpret_cast<wire_task*>(record.data() + sizeof(wire_header));
@@ -81,14 +86,22 @@ void Pipeline::take(Bytes bytes, std::string& out) {
     return;
   }
   switch (as_wire<wire_header>(*record).kind) {
-    case WIRE_PROCESS_FORK: return on_fork(*record, out);
-    case WIRE_PROCESS_EXEC: return on_exec(*record, out);
-    case WIRE_PROCESS_EXIT: return on_exit(*record, out);
-    case WIRE_EXEC_FAILED: return on_failed_exec(*record, out);
-    case WIRE_EXEC_DATA: return on_piece(*record);
-    case WIRE_EXEC_SCRIPT: return on_script(*record);
-    case WIRE_CGROUP: return on_cgroup(*record);
-    default: ++malformed_;
+    case WIRE_PROCESS_FORK:
+      return on_fork(*record, out);
+    case WIRE_PROCESS_EXEC:
+      return on_exec(*record, out);
+    case WIRE_PROCESS_EXIT:
+      return on_exit(*record, out);
+    case WIRE_EXEC_FAILED:
+      return on_failed_exec(*record, out);
+    case WIRE_EXEC_DATA:
+      return on_piece(*record);
+    case WIRE_EXEC_SCRIPT:
+      return on_script(*record);
+    case WIRE_CGROUP:
+      return on_cgroup(*record);
+    default:
+      ++malformed_;
   }
 }
 

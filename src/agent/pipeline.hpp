@@ -33,12 +33,12 @@ class Pipeline {
 
   Pipeline(const Host& host, Settings settings);
 
-  /// One record from the kernel side; appends the lines of what it completes to `out`. A record that is none of this build's is
-  /// counted (malformed()).
+  /// One record from the kernel side; appends the lines of what it completes to `out`. A record that is none of this
+  /// build's is counted (malformed()).
   void take(Bytes bytes, std::string& out);
 
-  /// The same for a process that was there before the start. `arguments` and `environment` come from procfs; `shown` is false for one
-  /// that is only to be known (the agent itself).
+  /// The same for a process that was there before the start. `arguments` and `environment` come from procfs; `shown` is
+  /// false for one that is only to be known (the agent itself).
   void take_snapshot(Bytes record, std::string_view arguments, std::string_view environment, bool shown,
                      std::string& out);
 

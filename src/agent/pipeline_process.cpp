@@ -2,9 +2,10 @@
 // The process family: what its records mean together.
 #include <fcntl.h>
 #include <string.h>  // strerrordesc_np
+#include <unistd.h>
+
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include "agent/pipeline.hpp"
 #include "nightjar/unique_fd.hpp"
@@ -13,7 +14,9 @@
 namespace nightjar {
 namespace {
 
-ProcessKey key_of(const wire_task& task) { return {task.pid, task.start_ns}; }
+ProcessKey key_of(const wire_task& task) {
+  return {task.pid, task.start_ns};
+}
 
 std::string name_json(const wire_task& task) {
   return json::quoted({task.comm, strnlen(task.comm, sizeof task.comm)});
@@ -39,8 +42,8 @@ std::string namespaces_json(const wire_namespaces& ns) {
   return text + "}";
 }
 
-/// CPU time in user mode and in the kernel as wait4(2) and getrusage(2) give it: the sampled times tell the proportion, the scheduler's
-/// exact run time the sum (kernel/sched/cputime.c, cputime_adjust).
+/// CPU time in user mode and in the kernel as wait4(2) and getrusage(2) give it: the sampled times tell the proportion,
+/// the scheduler's exact run time the sum (kernel/sched/cputime.c, cputime_adjust).
 struct CpuTimes {
   std::uint64_t user, system;
 };
@@ -48,15 +51,15 @@ CpuTimes adjusted(const process_exit& exit) {
   const std::uint64_t run = exit.run_ns;
   if (exit.stime_ns == 0) return {run, 0};
   if (exit.utime_ns == 0) return {0, run};
-  const auto system = static_cast<std::uint64_t>(static_cast<__uint128_t>(exit.stime_ns) * run /
-                                                 (exit.stime_ns + exit.utime_ns));
+  const auto system =
+      static_cast<std::uint64_t>(static_cast<__uint128_t>(exit.stime_ns) * run / (exit.stime_ns + exit.utime_ns));
   return {run - system, system};
 }
 
 /// A root directory through which the files of a mount namespace can be reached; invalid when there is none.
 UniqueFd root_of_namespace(std::uint32_t pid, std::uint32_t mount_namespace) {
   const auto namespace_of = [](const std::string& process) {
-    struct stat status {};
+    struct stat status{};
     return stat(("/proc/" + process + "/ns/mnt").c_str(), &status) == 0 ? status.st_ino : 0;
   };
   const std::string process = std::to_string(pid);
@@ -171,8 +174,8 @@ void Pipeline::tell_scripts(const process_exec& exec, Bytes record, std::string_
   } else if (!settings_.sees_scripts) {
     const UniqueFd root = root_of_namespace(exec.task.pid, exec.task.ns.mnt);
     if (root.valid()) {
-      chain = derive_scripts({root.get(), join_path(text_of(record, exec.cwd)), exec.task.pid}, string_of(record, exec.filename),
-                             interpreter, split_strings(args));
+      chain = derive_scripts({root.get(), join_path(text_of(record, exec.cwd)), exec.task.pid},
+                             string_of(record, exec.filename), interpreter, split_strings(args));
     }
     if (chain.empty()) more_missing_ |= WIRE_MISSING_SCRIPTS;
   }
@@ -217,7 +220,8 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
   }
   facts_[Fact::interactive] = exec.tty_major != 0 ? "true" : "false";
   if (exec.tty_major != 0) facts_[Fact::tty_minor] = number_fact(exec.tty_minor);
-  if (const Process* leader = processes_.find_live(exec.session_pid)) facts_[Fact::session_entity_id] = leader->entity_id;
+  if (const Process* leader = processes_.find_live(exec.session_pid))
+    facts_[Fact::session_entity_id] = leader->entity_id;
   if (const Process* leader = processes_.find_live(exec.group_pid)) facts_[Fact::group_entity_id] = leader->entity_id;
   if (kind == Kind::exec) {
     if (exec.filename.len != 0)

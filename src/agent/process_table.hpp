@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is known of each process: filled by exec, fork and snapshot records, emptied by exit records, asked for every event.
+// What is known of each process: filled by exec, fork and snapshot records, emptied by exit records, asked for every
+// event.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@ namespace nightjar {
 struct Image {
   std::string executable_path;  ///< as bytes; empty: unknown
   std::string executable;
-  std::string args;          ///< for events other than the exec: at most args_kept bytes of argv
-  std::string command_line;  ///< likewise
+  std::string args;                 ///< for events other than the exec: at most args_kept bytes of argv
+  std::string command_line;         ///< likewise
   std::uint64_t args_cut_from = 0;  ///< full size when args was cut, else 0
   std::vector<json::Named> raw;
 };

@@ -21,8 +21,8 @@ const std::vector<GroupSpec>& program_groups() {
         {Kind::exit, "process_exit"},
         {Kind::process_snapshot, "process_snapshot"}},
        {
-           // The script hook stands first: where it is refused, nothing else was loaded in vain. Asking for the features
-           // first is cheaper still (132 ms to the last program here, against 300 when just trying).
+           // The script hook stands first: where it is refused, nothing else was loaded in vain. Asking for the
+           // features first is cheaper still (132 ms to the last program here, against 300 when just trying).
            ProgramVersion("btf", {Program("exec_script__fentry"), Program("process_fork__tp_btf"),
                                   Program("process_exec__tp_btf"), Program("process_exit__tp_btf"), snapshot})
                .require(Feature::tp_btf)
@@ -42,9 +42,8 @@ const std::vector<GroupSpec>& program_groups() {
        false},
       {"exec_failed",
        {{Kind::exec_failed, "exec_failed"}},
-       {ProgramVersion("tracepoint",
-                       {Program("exec_failed__enter_execve"), Program("exec_failed__exit_execve"),
-                        Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
+       {ProgramVersion("tracepoint", {Program("exec_failed__enter_execve"), Program("exec_failed__exit_execve"),
+                                      Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
             .require(Feature::tracepoint)},
        false,
        true},

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/scope_tree.hpp"
 
-#include <dirent.h>
-#include <signal.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <cstring>
 #include <memory>
 #include <set>
 #include <vector>
+
+#include <dirent.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include "wire/base.h"
 

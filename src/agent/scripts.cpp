@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/scripts.hpp"
 
+#include <algorithm>
+#include <array>
+#include <deque>
+
 #include <fcntl.h>
+#include <unistd.h>
+
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <deque>
 
 #include "agent/image.hpp"
 #include "nightjar/unique_fd.hpp"
@@ -48,7 +49,7 @@ bool look_at(const FileView& view, const std::string& path, Opened& out) {
   const std::string absolute = path.starts_with('/') ? path : view.directory + '/' + path;
   const UniqueFd at =
       path.starts_with(descriptors) ? open_descriptor(view.pid, path) : open_below(view.root_fd, absolute);
-  struct stat status {};
+  struct stat status{};
   if (!at.valid() || fstat(at.get(), &status) != 0 || !S_ISREG(status.st_mode)) return false;
   const UniqueFd file(open(("/proc/self/fd/" + std::to_string(at.get())).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   std::array<char, 256> start{};  // BINPRM_BUF_SIZE: all that the kernel looks at

@@ -33,9 +33,9 @@ struct FileView {
   std::uint32_t pid = 0;  ///< for files that it names by descriptor (/dev/fd/N), while it lives
 };
 
-/// For kernels where no hook sees the intermediate scripts (tier tracepoint): works the chain out afterwards. Starts from the file that the
-/// caller named, follows the #! lines, and believes the result only if it explains the argv that the kernel built,
-/// word for word. Empty when it does not, or when a file is gone.
+/// For kernels where no hook sees the intermediate scripts (tier tracepoint): works the chain out afterwards. Starts
+/// from the file that the caller named, follows the #! lines, and believes the result only if it explains the argv that
+/// the kernel built, word for word. Empty when it does not, or when a file is gone.
 std::vector<Script> derive_scripts(const FileView& view, std::string_view filename, std::string_view interpreter,
                                    const std::vector<std::string_view>& argv);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/sensor.hpp"
 
-#include <linux/bpf.h>
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <atomic>
 #include <bit>
+
+#include <linux/bpf.h>
+#include <sys/mman.h>
 
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
@@ -18,18 +18,19 @@ namespace {
 // Kernel memory: the lifecycle buffer holds some thousand execs, many milliseconds of the fastest storm.
 constexpr std::uint32_t lifecycle_bytes = 4U << 20;
 constexpr std::uint32_t activity_bytes = 4U << 20;
-// Perf buffers are one a CPU: this much in all, but for each CPU at least what some argvs of 128 KiB take, and at most what
-// holds the largest that there is.
+// Perf buffers are one a CPU: this much in all, but for each CPU at least what some argvs of 128 KiB take, and at most
+// what holds the largest that there is.
 constexpr std::uint32_t perf_bytes_in_all = 16U << 20;
 constexpr std::uint32_t perf_bytes_least = 512U << 10;
 constexpr std::uint32_t perf_bytes_most = 4U << 20;
 constexpr std::uint32_t scope_tree_entries = 65536;
-constexpr std::uint32_t copies = 3;                  // COPIES, bpf/emit.bpf.h
+constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 2 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle", "activity", "counters", "reader", "cgroups_seen", "scope_tree", "turns"};
-constexpr std::string_view scratch_maps[] = {"exec_scratch",   "piece_scratch", "exec_cgroup",   "fork_scratch",
-                                             "fork_cgroup",    "exit_scratch",  "exit_cgroup",   "script_scratch",
+constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",   "counters", "reader",
+                                            "cgroups_seen", "scope_tree", "turns"};
+constexpr std::string_view scratch_maps[] = {"exec_scratch",   "piece_scratch", "exec_cgroup",      "fork_scratch",
+                                             "fork_cgroup",    "exit_scratch",  "exit_cgroup",      "script_scratch",
                                              "failed_scratch", "failed_cgroup", "snapshot_scratch", "snapshot_cgroup"};
 
 template <class T>
@@ -50,9 +51,15 @@ ReaderPage::~ReaderPage() {
   if (page_ != nullptr) munmap(page_, sizeof(wire_reader));
 }
 
-void ReaderPage::going_idle() { std::atomic_ref(page_->idle).store(1); }
-void ReaderPage::busy() { std::atomic_ref(page_->idle).store(0); }
-void ReaderPage::next_epoch() { std::atomic_ref(page_->epoch).fetch_add(1); }
+void ReaderPage::going_idle() {
+  std::atomic_ref(page_->idle).store(1);
+}
+void ReaderPage::busy() {
+  std::atomic_ref(page_->idle).store(0);
+}
+void ReaderPage::next_epoch() {
+  std::atomic_ref(page_->epoch).fetch_add(1);
+}
 
 Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log) {
   NIGHTJAR_CHECK(check_privileges());
@@ -210,8 +217,8 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;
-      const std::uint32_t share = std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least,
-                                             perf_bytes_most);
+      const std::uint32_t share =
+          std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
       source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;
       sources_.push_back(NIGHTJAR_TRY(EventSource::open(map, source)));
     }

@@ -21,7 +21,7 @@ namespace nightjar {
 struct Coverage {
   Kind kind;
   std::string state;  ///< "active", "degraded", "absent", "off" (not asked for)
-  std::string hook;    ///< empty when absent
+  std::string hook;   ///< empty when absent
   std::string tier;
   std::string reason;  ///< of degraded, absent and off
 };
@@ -49,8 +49,8 @@ class ReaderPage {
 
 class Sensor {
  public:
-  /// Loads and attaches what the options want, on the best tier that works. Fails with denied (privileges), unsupported (this kernel
-  /// cannot deliver something that was asked for by name, or nothing at all), invalid (options).
+  /// Loads and attaches what the options want, on the best tier that works. Fails with denied (privileges), unsupported
+  /// (this kernel cannot deliver something that was asked for by name, or nothing at all), invalid (options).
   static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log);
 
   [[nodiscard]] const std::vector<Coverage>& coverage() const { return coverage_; }
@@ -69,8 +69,8 @@ class Sensor {
   [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
-  /// Snapshot records of all processes in scope, and of the agent itself whatever the scope (wire_header::is_self). Empty where this
-  /// kernel has no task iterator.
+  /// Snapshot records of all processes in scope, and of the agent itself whatever the scope (wire_header::is_self).
+  /// Empty where this kernel has no task iterator.
   Result<std::vector<std::byte>> snapshot();
 
   /// Detaches and unloads every program. What the buffers and counters hold stays readable.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/snapshot.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <functional>
 #include <span>
+
+#include <unistd.h>
 
 namespace nightjar {
 namespace {

@@ -21,8 +21,8 @@ struct SelfTask {
 /// Finds the agent's own record in the output of the snapshot iterator and makes it known to the pipeline.
 SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline);
 
-/// Tells the pipeline every other process, with argv and environment from procfs. `show` false: they are only to be known, no event
-/// is made of them.
+/// Tells the pipeline every other process, with argv and environment from procfs. `show` false: they are only to be
+/// known, no event is made of them.
 void tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out);
 
 }  // namespace nightjar

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // watch and run: the two ways to deliver events.
-#include <signal.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <sys/signalfd.h>
 
 #include "agent/child.hpp"
 #include "agent/collector.hpp"
@@ -67,8 +68,7 @@ Result<> open_session(Session& session, const SensorOptions& options) {
   std::vector<Output> outputs;
   for (const std::string& uri : options.outputs) outputs.push_back(NIGHTJAR_TRY(Output::open(uri)));
   auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
-  session.collector =
-      NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs)));
+  session.collector = NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs)));
   return {};
 }
 
@@ -155,9 +155,12 @@ int fail(const Error& error) {
   std::fprintf(stderr, "nightjar: %s\n", to_string(error).c_str());
   switch (error.code()) {
     case errc::unsupported:
-    case errc::rejected: return exit_unsupported;
-    case errc::invalid: return exit_usage;
-    default: return exit_failed;
+    case errc::rejected:
+      return exit_unsupported;
+    case errc::invalid:
+      return exit_usage;
+    default:
+      return exit_failed;
   }
 }
 

@@ -197,8 +197,8 @@ Result<> probe_lsm(const KernelTypes& types) {
   return attach_briefly(program, nullptr);
 }
 
-/// Two things that kernel commit a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with SRCU-fast") (in
-/// v7.0) left in BTF, together: kernels before 6.13 have the first for another reason.
+/// Two things that kernel commit a46023d5616e ("tracing: Guard __DECLARE_TRACE() use of __DO_TRACE_CALL() with
+/// SRCU-fast") (in v7.0) left in BTF, together: kernels before 6.13 have the first for another reason.
 Result<> probe_preemptible_tracepoints(const KernelTypes& types) {
   if (types.variable("tracepoint_srcu_srcu_data") == 0)
     return Error(errc::unsupported, "tracepoints run with preemption off");

@@ -12,10 +12,19 @@ namespace nightjar {
 namespace {
 
 /// In the order of the enumeration.
-constexpr std::array<std::string_view, feature_count> names{
-    "bpf",    "btf",    "ring_buffer", "perf_buffer",   "raw_tracepoint", "tp_btf",
-    "fentry", "kprobe", "tracepoint",  "task_iterator", "task_storage",   "lsm",
-    "preemptible_tracepoints"};
+constexpr std::array<std::string_view, feature_count> names{"bpf",
+                                                            "btf",
+                                                            "ring_buffer",
+                                                            "perf_buffer",
+                                                            "raw_tracepoint",
+                                                            "tp_btf",
+                                                            "fentry",
+                                                            "kprobe",
+                                                            "tracepoint",
+                                                            "task_iterator",
+                                                            "task_storage",
+                                                            "lsm",
+                                                            "preemptible_tracepoints"};
 
 }  // namespace
 

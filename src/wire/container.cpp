@@ -9,9 +9,8 @@ namespace {
 constexpr std::size_t id_length = 64;  // container ids are SHA-256 in hex
 
 bool is_id(std::string_view text) {
-  return text.size() == id_length && std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
+  return text.size() == id_length &&
+         std::all_of(text.begin(), text.end(), [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
 }
 
 struct Prefix {
@@ -20,17 +19,21 @@ struct Prefix {
 
 // Names of systemd scopes that runtimes make: PREFIX<id>.scope
 constexpr Prefix scope_prefixes[] = {
-    {"docker-", "docker"}, {"cri-containerd-", "containerd"}, {"nerdctl-", "containerd"},
-    {"crio-", "cri-o"},    {"libpod-", "podman"},
+    {"docker-", "docker"}, {"cri-containerd-", "containerd"}, {"nerdctl-", "containerd"}, {"crio-", "cri-o"},
+    {"libpod-", "podman"},
 };
 
 // The directory above the container's own, with the cgroupfs driver.
 constexpr Prefix parents[] = {
-    {"docker", "docker"}, {"libpod_parent", "podman"}, {"containerd", "containerd"}, {"default", "containerd"},
+    {"docker", "docker"},
+    {"libpod_parent", "podman"},
+    {"containerd", "containerd"},
+    {"default", "containerd"},
 };
 
 bool strip(std::string_view& text, std::string_view prefix, std::string_view suffix) {
-  if (!text.starts_with(prefix) || !text.ends_with(suffix) || text.size() <= prefix.size() + suffix.size()) return false;
+  if (!text.starts_with(prefix) || !text.ends_with(suffix) || text.size() <= prefix.size() + suffix.size())
+    return false;
   text.remove_prefix(prefix.size());
   text.remove_suffix(suffix.size());
   return true;

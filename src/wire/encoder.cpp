@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/encoder.hpp"
 
-#include <string.h>  // strerrorname_np, sigabbrev_np
-
 #include <algorithm>
 #include <memory>
+
+#include <string.h>  // strerrorname_np, sigabbrev_np
 
 namespace nightjar {
 namespace {
@@ -53,16 +53,23 @@ std::uint64_t unsigned_value(const Field& field, const std::byte* at) {
     return static_cast<std::uint64_t>(value);
   };
   switch (field.store) {
-    case Storage::u8: return load(std::uint8_t{});
-    case Storage::u16: return load(std::uint16_t{});
-    case Storage::u32: return load(std::uint32_t{});
-    case Storage::s32: return load(std::int32_t{});
-    case Storage::u64: return load(std::uint64_t{});
-    case Storage::s64: return load(std::int64_t{});
+    case Storage::u8:
+      return load(std::uint8_t{});
+    case Storage::u16:
+      return load(std::uint16_t{});
+    case Storage::u32:
+      return load(std::uint32_t{});
+    case Storage::s32:
+      return load(std::int32_t{});
+    case Storage::u64:
+      return load(std::uint64_t{});
+    case Storage::s64:
+      return load(std::int64_t{});
     case Storage::chars:
     case Storage::slice:
     case Storage::record:
-    case Storage::bytes: break;
+    case Storage::bytes:
+      break;
   }
   return 0;
 }
@@ -117,7 +124,9 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
   const std::uint64_t value = unsigned_value(field, at);
   if (value == field.show.absent) return false;
   switch (field.show.shape) {
-    case Shape::number: write_number(to, field, value); return true;
+    case Shape::number:
+      write_number(to, field, value);
+      return true;
     case Shape::keyword:
       to += '"';
       write_number(to, field, value);
@@ -125,8 +134,12 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
       return true;
     case Shape::octal: {
       const std::uint64_t mode = value & 07777;
-      const char digits[] = {'"', static_cast<char>('0' + (mode >> 9)), static_cast<char>('0' + (mode >> 6 & 7)),
-                             static_cast<char>('0' + (mode >> 3 & 7)), static_cast<char>('0' + (mode & 7)), '"'};
+      const char digits[] = {'"',
+                             static_cast<char>('0' + (mode >> 9)),
+                             static_cast<char>('0' + (mode >> 6 & 7)),
+                             static_cast<char>('0' + (mode >> 3 & 7)),
+                             static_cast<char>('0' + (mode & 7)),
+                             '"'};
       to.append(digits, sizeof digits);
       return true;
     }
@@ -137,7 +150,9 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
       json::number(to, value & 0xfffff);
       to += '"';
       return true;
-    case Shape::epoch_ns: json::timestamp(to, static_cast<std::int64_t>(value)); return true;
+    case Shape::epoch_ns:
+      json::timestamp(to, static_cast<std::int64_t>(value));
+      return true;
     case Shape::names:
       write_names(to, value, field.show.bits);
       return true;
@@ -155,7 +170,8 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
     case Shape::padding:
     case Shape::text:
     case Shape::path:
-    case Shape::inlined: return false;
+    case Shape::inlined:
+      return false;
   }
   return false;
 }
@@ -239,7 +255,9 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
   to += '{';
   for (const Step& step : plan) {
     switch (step.what) {
-      case Step::What::open: waiting[waiting_count++] = &step; break;
+      case Step::What::open:
+        waiting[waiting_count++] = &step;
+        break;
       case Step::What::close:
         if (waiting_count > 0) {
           --waiting_count;

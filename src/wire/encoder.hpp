@@ -31,12 +31,13 @@ class Encoder {
   /// `constants` are fields with the same value in every event (host.*), already JSON.
   explicit Encoder(const std::vector<json::Named>& constants);
 
-  /// Appends the event and a newline to `to`. The record must be one of the event's kind that checked_record accepted. Facts that do
-  /// not apply to the event are ignored.
+  /// Appends the event and a newline to `to`. The record must be one of the event's kind that checked_record accepted.
+  /// Facts that do not apply to the event are ignored.
   void encode(std::string& to, const EventInfo& event, Bytes record, Facts& facts) const;
 
  private:
-  /// One step of writing an event: what comes next in the nested object. Objects open only when something in them is there.
+  /// One step of writing an event: what comes next in the nested object. Objects open only when something in them is
+  /// there.
   struct Step {
     enum class What : std::uint8_t { open, close, field, fact, constant } what;
     std::string key;  ///< `"name":`, for close unused

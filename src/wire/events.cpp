@@ -40,54 +40,76 @@ constexpr EventInfo events[] = {
 constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost";
 
 constexpr FactInfo facts[] = {
-    {Fact::timestamp, "@timestamp", "date", "*", "When it happened: the kernel's boot clock plus the offset measured at the start."},
+    {Fact::timestamp, "@timestamp", "date", "*",
+     "When it happened: the kernel's boot clock plus the offset measured at the start."},
     {Fact::event_sequence, "event.sequence", "long", "*", "Goes up by one with every event of the stream."},
-    {Fact::event_id, "event.id", "keyword", "*", "Unique for ever: boot id, CPU, kind of record and its number on that CPU."},
-    {Fact::entity_id, "process.entity_id", "keyword", "*", "The process, the same in all its events: of boot id, pid and start time."},
+    {Fact::event_id, "event.id", "keyword", "*",
+     "Unique for ever: boot id, CPU, kind of record and its number on that CPU."},
+    {Fact::entity_id, "process.entity_id", "keyword", "*",
+     "The process, the same in all its events: of boot id, pid and start time."},
     {Fact::start, "process.start", "date", "*", "When the process started."},
-    {Fact::executable, "process.executable", "keyword", "*", "The file that runs: its path in the mount namespace of the process."},
+    {Fact::executable, "process.executable", "keyword", "*",
+     "The file that runs: its path in the mount namespace of the process."},
     {Fact::args, "process.args", "keyword[]", "*", "argv. In exec, whole; in other events at most 4 KiB of it."},
     {Fact::command_line, "process.command_line", "wildcard", "*", "argv, joined by blanks."},
     {Fact::user_id, "user.id", "keyword", "*", "Effective user id of the acting process."},
     {Fact::parent_entity_id, "process.parent.entity_id", "keyword", "*", "The parent's entity id."},
     {Fact::parent_executable, "process.parent.executable", "keyword", "*", "The file that the parent runs."},
     {Fact::parent_name, "process.parent.name", "keyword", "*", "The kernel's name of the parent (comm)."},
-    {Fact::session_entity_id, "process.session_leader.entity_id", "keyword", "exec,process_snapshot", "Entity id of the session's leader, while it lives."},
-    {Fact::group_entity_id, "process.group_leader.entity_id", "keyword", "exec,process_snapshot", "Entity id of the process group's leader, while it lives."},
+    {Fact::session_entity_id, "process.session_leader.entity_id", "keyword", "exec,process_snapshot",
+     "Entity id of the session's leader, while it lives."},
+    {Fact::group_entity_id, "process.group_leader.entity_id", "keyword", "exec,process_snapshot",
+     "Entity id of the process group's leader, while it lives."},
     {Fact::working_directory, "process.working_directory", "keyword", "exec,process_snapshot", "Current directory."},
-    {Fact::env_vars, "process.env_vars", "keyword[]", "exec,process_snapshot", "The environment variables that --env chooses, NAME=value."},
-    {Fact::previous_executable, "process.previous.executable", "keyword", "exec", "What the process ran before this exec."},
-    {Fact::interactive, "process.interactive", "boolean", "exec,process_snapshot", "Whether the process has a controlling terminal."},
-    {Fact::tty_minor, "process.tty.char_device.minor", "long", "exec,process_snapshot", "Controlling terminal, minor device number."},
-    {Fact::exec_filename, "nightjar.exec.filename", "keyword", "exec,exec_failed", "The file as the caller named it; /dev/fd/N for fexecve."},
-    {Fact::exec_interpreter, "nightjar.exec.interpreter", "keyword", "exec", "The interpreter of a script, as its #! line (or binfmt_misc) names it."},
-    {Fact::exec_scripts, "nightjar.exec.scripts", "object[]", "exec", "Each script of a #! chain, outermost first: path, inode, device."},
+    {Fact::env_vars, "process.env_vars", "keyword[]", "exec,process_snapshot",
+     "The environment variables that --env chooses, NAME=value."},
+    {Fact::previous_executable, "process.previous.executable", "keyword", "exec",
+     "What the process ran before this exec."},
+    {Fact::interactive, "process.interactive", "boolean", "exec,process_snapshot",
+     "Whether the process has a controlling terminal."},
+    {Fact::tty_minor, "process.tty.char_device.minor", "long", "exec,process_snapshot",
+     "Controlling terminal, minor device number."},
+    {Fact::exec_filename, "nightjar.exec.filename", "keyword", "exec,exec_failed",
+     "The file as the caller named it; /dev/fd/N for fexecve."},
+    {Fact::exec_interpreter, "nightjar.exec.interpreter", "keyword", "exec",
+     "The interpreter of a script, as its #! line (or binfmt_misc) names it."},
+    {Fact::exec_scripts, "nightjar.exec.scripts", "object[]", "exec",
+     "Each script of a #! chain, outermost first: path, inode, device."},
     {Fact::error_message, "error.message", "match_only_text", "exec_failed", "The error in words."},
     {Fact::errno_number, "nightjar.exec.errno", "long", "exec_failed", "The error's number."},
-    {Fact::creator_pid, "nightjar.clone.creator_pid", "long", "fork", "The process that called clone, when it is not the parent (CLONE_PARENT)."},
-    {Fact::ns_before, "nightjar.ns_before", "object", "fork", "Namespaces of the creator, when the child got new ones."},
+    {Fact::creator_pid, "nightjar.clone.creator_pid", "long", "fork",
+     "The process that called clone, when it is not the parent (CLONE_PARENT)."},
+    {Fact::ns_before, "nightjar.ns_before", "object", "fork",
+     "Namespaces of the creator, when the child got new ones."},
     {Fact::end, "process.end", "date", "exit", "When the process ended."},
     {Fact::duration, "event.duration", "long", "exit", "How long the process existed, nanoseconds."},
     {Fact::exit_code, "process.exit_code", "long", "exit", "Exit code, when no signal ended the process."},
     {Fact::exit_signal, "nightjar.exit.signal", "long", "exit", "The signal that ended the process."},
-    {Fact::exit_core_dumped, "nightjar.exit.core_dumped", "boolean", "exit", "Whether a core was dumped; with a signal only."},
-    {Fact::exit_user_ns, "nightjar.exit.user_ns", "long", "exit", "CPU time in user mode of all threads, nanoseconds, as getrusage gives it."},
-    {Fact::exit_system_ns, "nightjar.exit.system_ns", "long", "exit", "CPU time in the kernel of all threads, nanoseconds."},
+    {Fact::exit_core_dumped, "nightjar.exit.core_dumped", "boolean", "exit",
+     "Whether a core was dumped; with a signal only."},
+    {Fact::exit_user_ns, "nightjar.exit.user_ns", "long", "exit",
+     "CPU time in user mode of all threads, nanoseconds, as getrusage gives it."},
+    {Fact::exit_system_ns, "nightjar.exit.system_ns", "long", "exit",
+     "CPU time in the kernel of all threads, nanoseconds."},
     {Fact::cgroup_path, "nightjar.cgroup.path", "keyword", "*", "The cgroup, from the root of its hierarchy."},
     {Fact::container_id, "container.id", "keyword", "*", "Container that the cgroup's path names."},
-    {Fact::container_runtime, "container.runtime", "keyword", "*", "docker, containerd, cri-o, podman, kubepods, lxc or systemd-nspawn."},
+    {Fact::container_runtime, "container.runtime", "keyword", "*",
+     "docker, containerd, cri-o, podman, kubepods, lxc or systemd-nspawn."},
     {Fact::version, "nightjar.version", "keyword", sensor_only, "Version of the sensor."},
-    {Fact::coverage, "nightjar.coverage", "object", "sensor_started", "By event: state (active, degraded, absent, off), hook, tier, reason."},
+    {Fact::coverage, "nightjar.coverage", "object", "sensor_started",
+     "By event: state (active, degraded, absent, off), hook, tier, reason."},
     {Fact::scope, "nightjar.scope", "keyword", "sensor_started", "Whom the sensor looks at."},
     {Fact::transport, "nightjar.transport", "keyword", "sensor_started", "ringbuf or perf."},
     {Fact::buffers, "nightjar.buffers", "object", "sensor_started", "Bytes of each buffer between kernel and sensor."},
     {Fact::lost_count, "nightjar.lost.count", "long", "events_lost", "How many."},
     {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
     {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
-    {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost", "buffer_full, scope_full or missed (the kernel skipped the program)."},
+    {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost",
+     "buffer_full, scope_full or missed (the kernel skipped the program)."},
     {Fact::lost_first, "nightjar.lost.first", "date", "events_lost", "When the first of them happened."},
     {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
-    {Fact::stats, "nightjar.stats", "object", "sensor_stats,sensor_stopped", "Events happened, sent and lost by class, CPU time, memory, programs."},
+    {Fact::stats, "nightjar.stats", "object", "sensor_stats,sensor_stopped",
+     "Events happened, sent and lost by class, CPU time, memory, programs."},
     {Fact::hook, "nightjar.hook", "keyword", "*", "What produced the event."},
     {Fact::incomplete, "nightjar.incomplete", "keyword[]", "*", "Fields that could not be read."},
     {Fact::truncated, "nightjar.truncated", "object", "*", "Fields that were cut, with their full sizes in bytes."},
@@ -116,7 +138,9 @@ constexpr MissingBit missing[] = {
 
 }  // namespace
 
-std::span<const EventInfo> all_events() { return events; }
+std::span<const EventInfo> all_events() {
+  return events;
+}
 
 const EventInfo& event_info(Kind kind) {
   for (const EventInfo& event : events) {
@@ -134,14 +158,20 @@ const EventInfo* find_event(std::string_view action) {
 
 std::string_view wire_kind_name(unsigned wire_kind) {
   switch (wire_kind) {
-    case WIRE_EXEC_DATA: return "exec_data";
-    case WIRE_EXEC_SCRIPT: return "exec_script";
-    case WIRE_CGROUP: return "cgroup";
-    default: return event_info(static_cast<Kind>(wire_kind)).action;
+    case WIRE_EXEC_DATA:
+      return "exec_data";
+    case WIRE_EXEC_SCRIPT:
+      return "exec_script";
+    case WIRE_CGROUP:
+      return "cgroup";
+    default:
+      return event_info(static_cast<Kind>(wire_kind)).action;
   }
 }
 
-std::span<const FactInfo> all_facts() { return facts; }
+std::span<const FactInfo> all_facts() {
+  return facts;
+}
 
 const FactInfo& fact_info(Fact fact) {
   for (const FactInfo& info : facts) {
@@ -161,6 +191,8 @@ bool fact_applies(const FactInfo& fact, const EventInfo& event) {
   return false;
 }
 
-std::span<const MissingBit> missing_bits() { return missing; }
+std::span<const MissingBit> missing_bits() {
+  return missing;
+}
 
 }  // namespace nightjar

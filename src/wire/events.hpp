@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The list of events and of the fields that user space adds to them. Together with the descriptions in wire/*.h this is the
-// one table that the encoder, `nightjar events`, the --events option and the tests read.
+// The list of events and of the fields that user space adds to them. Together with the descriptions in wire/*.h this is
+// the one table that the encoder, `nightjar events`, the --events option and the tests read.
 #pragma once
 
 #include <array>
@@ -107,7 +107,7 @@ inline constexpr std::size_t fact_count = static_cast<std::size_t>(Fact::count_)
 struct FactInfo {
   Fact fact;
   std::string_view name;
-  std::string_view type;  ///< of the JSON value: "keyword", "long", "date", "keyword[]", "object", "boolean"
+  std::string_view type;    ///< of the JSON value: "keyword", "long", "date", "keyword[]", "object", "boolean"
   std::string_view events;  ///< "*", or a comma-separated list of actions
   std::string_view doc;
 };

@@ -36,12 +36,23 @@ std::size_t utf8_length(std::string_view s) {
 void control(std::string& to, unsigned char c) {
   static constexpr char hex[] = "0123456789abcdef";
   switch (c) {
-    case '"': to += "\\\""; return;
-    case '\\': to += "\\\\"; return;
-    case '\n': to += "\\n"; return;
-    case '\t': to += "\\t"; return;
-    case '\r': to += "\\r"; return;
-    default: break;
+    case '"':
+      to += "\\\"";
+      return;
+    case '\\':
+      to += "\\\\";
+      return;
+    case '\n':
+      to += "\\n";
+      return;
+    case '\t':
+      to += "\\t";
+      return;
+    case '\r':
+      to += "\\r";
+      return;
+    default:
+      break;
   }
   to += "\\u00";
   to += hex[c >> 4];

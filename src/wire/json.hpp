@@ -19,8 +19,8 @@ void number(std::string& to, Integer value) {
   to.append(digits, end);
 }
 
-/// A JSON string. Bytes that are not UTF-8 become U+FFFD, one each; false is returned then, and the caller keeps the exact bytes
-/// beside it (base64).
+/// A JSON string. Bytes that are not UTF-8 become U+FFFD, one each; false is returned then, and the caller keeps the
+/// exact bytes beside it (base64).
 bool string(std::string& to, std::string_view bytes);
 
 inline std::string quoted(std::string_view text) {
@@ -32,7 +32,8 @@ inline std::string quoted(std::string_view text) {
 /// RFC 4648 base64 with padding, as a JSON string.
 void base64(std::string& to, std::string_view bytes);
 
-/// RFC 3339, UTC, nine decimals, as a JSON string. The years 1970 to 9999; what lies outside is shown as the nearest end.
+/// RFC 3339, UTC, nine decimals, as a JSON string. The years 1970 to 9999; what lies outside is shown as the nearest
+/// end.
 void timestamp(std::string& to, std::int64_t unix_ns);
 
 /// A value for a dotted name, already JSON.

@@ -8,15 +8,23 @@ namespace {
 
 std::size_t fixed_size(unsigned kind) {
   switch (kind) {
-    case WIRE_PROCESS_FORK: return sizeof(process_fork);
+    case WIRE_PROCESS_FORK:
+      return sizeof(process_fork);
     case WIRE_PROCESS_EXEC:
-    case WIRE_PROCESS_SNAPSHOT: return sizeof(process_exec);
-    case WIRE_PROCESS_EXIT: return sizeof(process_exit);
-    case WIRE_EXEC_FAILED: return sizeof(exec_failed);
-    case WIRE_EXEC_DATA: return sizeof(exec_data);
-    case WIRE_EXEC_SCRIPT: return sizeof(exec_script);
-    case WIRE_CGROUP: return sizeof(cgroup_path);
-    default: return SIZE_MAX;
+    case WIRE_PROCESS_SNAPSHOT:
+      return sizeof(process_exec);
+    case WIRE_PROCESS_EXIT:
+      return sizeof(process_exit);
+    case WIRE_EXEC_FAILED:
+      return sizeof(exec_failed);
+    case WIRE_EXEC_DATA:
+      return sizeof(exec_data);
+    case WIRE_EXEC_SCRIPT:
+      return sizeof(exec_script);
+    case WIRE_CGROUP:
+      return sizeof(cgroup_path);
+    default:
+      return SIZE_MAX;
   }
 }
 

@@ -15,8 +15,8 @@ namespace nightjar {
 
 using Bytes = std::span<const std::byte>;
 
-/// The record's bytes without the padding a perf buffer adds; nothing when they are no record of this build: too short for their
-/// kind, or longer than what came.
+/// The record's bytes without the padding a perf buffer adds; nothing when they are no record of this build: too short
+/// for their kind, or longer than what came.
 std::optional<Bytes> checked_record(Bytes bytes);
 
 /// A wire struct of a record that checked_record accepted. The buffers align records to 8 bytes; copies do so too.

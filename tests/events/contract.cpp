@@ -182,7 +182,8 @@ std::string event_problem(const json& event) {
   const auto missing = [&](const Field& field) {
     const json& value = at(event, field.name);
     // The first process has no parent: the kernel gives it 0, which is no process.
-    const bool of_no_parent = std::string_view(field.name).starts_with("process.parent.") && at(event, "process.parent.pid") == 0;
+    const bool of_no_parent =
+        std::string_view(field.name).starts_with("process.parent.") && at(event, "process.parent.pid") == 0;
     if (value.is_null()) return !of_no_parent && !told_incomplete(event, field.name);
     return !has_kind(value, field.kind);
   };

@@ -162,6 +162,7 @@ TEST(ExecScripts, resolves_a_script_by_either_name_in_one_process) {
 
 // S5: many scripts at once; each exec has the path and the inode of one and the same of them, and of its argv.
 TEST(ExecScripts, mixes_no_two_scripts_up_when_many_run_at_once) {
+  SKIP_WHERE_PREEMPTED();
   const TempDir temp;
   std::map<std::string, std::uint64_t> inodes;
   const int count = scaled(61, 17);

@@ -39,6 +39,7 @@ const Watch tiny_buffers = {
     .options = {"--events", "process", "--buffer", "4096"}, .expected = {.losses = true}, .timeout = patience(120)};
 
 TEST(Losses, are_counted_exactly_in_a_fork_storm) {
+  SKIP_WHERE_PREEMPTED();
   const int count = scaled(10007, 211);
   const auto watched = watch("fork_storm", {"@LOG", "2", std::to_string(count)}, tiny_buffers);
   ASSERT_EQ(watched.truths("child").size(), static_cast<std::size_t>(count));
@@ -51,6 +52,7 @@ TEST(Losses, are_counted_exactly_in_a_fork_storm) {
 }
 
 TEST(Losses, are_counted_exactly_in_an_exec_storm) {
+  SKIP_WHERE_PREEMPTED();
   const int count = scaled(10007, 211);
   const auto watched = watch("exec_storm", {"@LOG", "2", std::to_string(count), workload("tiny"), "1"}, tiny_buffers);
   ASSERT_EQ(watched.truths("start").size(), static_cast<std::size_t>(count));

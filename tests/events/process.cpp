@@ -104,6 +104,15 @@ bool in_vm() {
   return environment("NIGHTJAR_TEST_SCALE") == "vm";
 }
 
+bool preempted_under_emulation() {
+  static const bool preempted = [] {
+    if (!in_vm()) return false;
+    const auto outcome = run_agent({.arguments = {"doctor", "--json"}});
+    return outcome.out.find(R"("feature":"preemptible_tracepoints","answer":"yes")") != std::string::npos;
+  }();
+  return preempted;
+}
+
 int scaled(int full, int vm) {
   return in_vm() ? vm : full;
 }

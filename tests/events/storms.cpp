@@ -26,6 +26,7 @@ Strings actions_of(const std::vector<const json*>& events) {
 }
 
 TEST(Storms, loses_no_fork_and_no_exit) {
+  SKIP_WHERE_PREEMPTED();
   const auto watched = watch("fork_storm", {"@LOG", "2", std::to_string(storm)}, {.timeout = patience(120)});
   const auto children = watched.truths("child");
   ASSERT_EQ(children.size(), static_cast<std::size_t>(storm));
@@ -41,6 +42,7 @@ TEST(Storms, loses_no_fork_and_no_exit) {
 }
 
 TEST(Storms, loses_no_exec) {
+  SKIP_WHERE_PREEMPTED();
   const auto watched =
       watch("exec_storm", {"@LOG", "2", std::to_string(storm), workload("tiny"), "1"}, {.timeout = patience(120)});
   const auto children = watched.truths("start");
@@ -60,6 +62,7 @@ TEST(Storms, loses_no_exec) {
 
 // P19 under load: three execs of each process.
 TEST(Storms, keeps_the_order_of_three_execs_in_each_process) {
+  SKIP_WHERE_PREEMPTED();
   const int count = scaled(2003, 101);
   const auto watched =
       watch("exec_storm", {"@LOG", "2", std::to_string(count), workload("tiny"), "3"}, {.timeout = patience(120)});

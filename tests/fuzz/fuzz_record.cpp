@@ -2,8 +2,9 @@
 // Arbitrary bytes as records: every line that comes out is JSON.
 #include <cstdlib>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "agent/pipeline.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/events.hpp"
 
-#include <gtest/gtest.h>
-
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "wire/process.h"
 
@@ -20,7 +20,8 @@ TEST(Events, have_one_row_each) {
     EXPECT_EQ(&event_info(event.kind), &event);
     EXPECT_FALSE(event.doc.empty());
   }
-  for (const int kind : {WIRE_PROCESS_FORK, WIRE_PROCESS_EXEC, WIRE_PROCESS_EXIT, WIRE_PROCESS_SNAPSHOT, WIRE_EXEC_FAILED})
+  for (const int kind :
+       {WIRE_PROCESS_FORK, WIRE_PROCESS_EXEC, WIRE_PROCESS_EXIT, WIRE_PROCESS_SNAPSHOT, WIRE_EXEC_FAILED})
     EXPECT_TRUE(kinds.contains(static_cast<Kind>(kind))) << kind;
 }
 

@@ -2,7 +2,6 @@
 #include "wire/json.hpp"
 
 #include <gtest/gtest.h>
-
 #include <nlohmann/json.hpp>
 
 namespace nightjar {
@@ -23,10 +22,10 @@ TEST(Json, keeps_valid_utf8_and_replaces_each_bad_byte) {
        "a\xef\xbf\xbd"
        "b",
        false},
-      {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd", false},                          // overlong
-      {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false},          // surrogate
+      {"\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd", false},                                  // overlong
+      {"\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false},                  // surrogate
       {"\xf4\x90\x80\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", false},  // past U+10FFFF
-      {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd", false},                          // cut short
+      {"\xe2\x82", "\xef\xbf\xbd\xef\xbf\xbd", false},                                  // cut short
   };
   for (const auto& c : cases) {
     std::string out;
@@ -46,8 +45,12 @@ TEST(Json, every_pair_of_bytes_makes_a_string_that_parses) {
 }
 
 TEST(Json, base64_is_that_of_rfc_4648) {
-  const std::pair<std::string, std::string> vectors[] = {{"", ""},         {"f", "Zg=="},        {"fo", "Zm8="},
-                                                         {"foo", "Zm9v"},  {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="},
+  const std::pair<std::string, std::string> vectors[] = {{"", ""},
+                                                         {"f", "Zg=="},
+                                                         {"fo", "Zm8="},
+                                                         {"foo", "Zm9v"},
+                                                         {"foob", "Zm9vYg=="},
+                                                         {"fooba", "Zm9vYmE="},
                                                          {"foobar", "Zm9vYmFy"}};
   for (const auto& [bytes, text] : vectors) {
     std::string out;

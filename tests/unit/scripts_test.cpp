@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/scripts.hpp"
 
-#include <fcntl.h>
-#include <gtest/gtest.h>
-#include <sys/stat.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
 
 #include "nightjar/unique_fd.hpp"
 
@@ -59,20 +60,24 @@ class Derived : public testing::Test {
 };
 
 TEST_F(Derived, chain_is_followed_and_identified) {
-  const std::string interpreter = write("interpreter", "\x7f" "ELF");
+  const std::string interpreter = write("interpreter",
+                                        "\x7f"
+                                        "ELF");
   const std::string inner = write("inner", "#!" + interpreter + " -a\n");
   const std::string outer = write("outer", "#!" + inner + "\n");
   const auto chain = derive("./outer", interpreter, {interpreter, "-a", inner, "./outer", "more"});
   ASSERT_EQ(chain.size(), 2U);
   EXPECT_EQ(chain[0].path, outer);
   EXPECT_EQ(chain[1].path, inner);
-  struct stat status {};
+  struct stat status{};
   ASSERT_EQ(stat(outer.c_str(), &status), 0);
   EXPECT_EQ(chain[0].inode, status.st_ino);
 }
 
 TEST_F(Derived, chain_that_does_not_explain_the_argv_is_not_believed) {
-  const std::string interpreter = write("interpreter", "\x7f" "ELF");
+  const std::string interpreter = write("interpreter",
+                                        "\x7f"
+                                        "ELF");
   const std::string script = write("script", "#!" + interpreter + "\n");
   EXPECT_EQ(derive(script, interpreter, {interpreter, script}).size(), 1U);
   EXPECT_TRUE(derive(script, interpreter, {interpreter, "-changed", script}).empty());

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layout that clang put into the BPF object is the layout that the descriptions (made by g++) tell.
-#include <bpf/btf.h>
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <memory>
 #include <string>
+
+#include <gtest/gtest.h>
+
+#include <bpf/btf.h>
 
 #include "wire/process.h"
 
