@@ -414,8 +414,12 @@ WITH_STAND_INS("tp_btf/sched_process_exit", process_exit__tp_btf, __u64,
 	       exit_body(ctx, (struct task_struct *)ctx[0], true, copy))
 WITH_STAND_INS("raw_tp/sched_process_exit", process_exit__raw_tp, struct bpf_raw_tracepoint_args,
 	       exit_body(ctx, (void *)ctx->args[0], false, copy))
-WITH_STAND_INS("fentry/security_bprm_check", exec_script__fentry, __u64,
-	       script_body(ctx, (struct linux_binprm *)ctx[0], copy))
+/* No stand-ins: function entry programs run in the opposite order of attaching, which their turns do not allow for. */
+SEC("fentry/security_bprm_check")
+int exec_script__fentry(__u64 *ctx)
+{
+	return script_body(ctx, (struct linux_binprm *)ctx[0], 0);
+}
 
 SEC("kprobe/security_bprm_check")
 int exec_script__kprobe(struct pt_regs *ctx)

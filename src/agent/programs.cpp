@@ -57,7 +57,7 @@ ProgramVersion with_stand_ins(const ProgramVersion& version) {
   for (const Program& program : version.programs) {
     result.programs.push_back(program);
     const std::string& name = program.name();
-    if (!name.ends_with("__tp_btf") && !name.ends_with("__raw_tp") && !name.ends_with("__fentry")) continue;
+    if (!name.ends_with("__tp_btf") && !name.ends_with("__raw_tp")) continue;
     for (const char* copy : {"_2", "_3"}) result.programs.emplace_back(name + copy);
   }
   return result;
