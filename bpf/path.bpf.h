@@ -77,7 +77,13 @@ struct path_row {
 	__u8 bytes[PATH_BYTES];
 };
 
-enum path_user { PATH_OF_EXEC = 0, PATH_OF_SCRIPT = COPIES, PATH_OF_SNAPSHOT = 2 * COPIES, PATH_USERS };
+enum path_user {
+	PATH_OF_EXEC = 0,
+	PATH_OF_SCRIPT = COPIES,
+	PATH_OF_POOL = 2 * COPIES, /* call.bpf.h */
+	PATH_OF_SNAPSHOT = 3 * COPIES,
+	PATH_USERS
+};
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

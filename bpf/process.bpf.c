@@ -328,18 +328,6 @@ struct {
 	__type(value, __u64);
 } exec_calls SEC(".maps");
 
-/* include/trace/trace_events.h, the part that user space can rely on (tracefs: events/syscalls/NAME/format) */
-struct sys_enter_ctx {
-	__u64 common;
-	__s64 nr;
-	__u64 args[6];
-};
-struct sys_exit_ctx {
-	__u64 common;
-	__s64 nr;
-	__s64 ret;
-};
-
 static __always_inline int exec_call_begins(__u64 filename)
 {
 	__u64 id = bpf_get_current_pid_tgid();
@@ -383,24 +371,6 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 }
 
 /* ---- The hooks ---- */
-
-/* NAME, and its stand-ins NAME_2 and NAME_3 (turn.bpf.h). */
-#define WITH_STAND_INS(section, name, type, expression) \
-	SEC(section) int name(type *ctx)                \
-	{                                               \
-		const int copy = 0;                     \
-		return expression;                      \
-	}                                               \
-	SEC(section) int name##_2(type *ctx)            \
-	{                                               \
-		const int copy = 1;                     \
-		return expression;                      \
-	}                                               \
-	SEC(section) int name##_3(type *ctx)            \
-	{                                               \
-		const int copy = 2;                     \
-		return expression;                      \
-	}
 
 WITH_STAND_INS("tp_btf/task_newtask", process_fork__tp_btf, __u64,
 	       fork_body(ctx, (struct task_struct *)ctx[0], ctx[1], true, copy))

@@ -46,3 +46,21 @@ static __always_inline void mark_done(__u32 tid, __u32 kind, const int copy)
 	if (stand_ins && copy < COPIES - 1)
 		bpf_map_update_elem(&turns, &key, &one, BPF_ANY);
 }
+
+/* NAME, and its stand-ins NAME_2 and NAME_3 (with_stand_ins(), src/agent/programs.cpp). */
+#define WITH_STAND_INS(section, name, type, expression) \
+	SEC(section) int name(type *ctx)                \
+	{                                               \
+		const int copy = 0;                     \
+		return expression;                      \
+	}                                               \
+	SEC(section) int name##_2(type *ctx)            \
+	{                                               \
+		const int copy = 1;                     \
+		return expression;                      \
+	}                                               \
+	SEC(section) int name##_3(type *ctx)            \
+	{                                               \
+		const int copy = 2;                     \
+		return expression;                      \
+	}

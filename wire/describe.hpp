@@ -29,6 +29,7 @@ enum class Shape : std::uint8_t {
   device,       ///< kernel dev_t, "MAJOR:MINOR"
   epoch_ns,     ///< nanoseconds since 1970, RFC 3339
   names,        ///< bits as an array of names
+  name,         ///< a number that stands for one name; one that is in no table is shown as "N"
   error_name,   ///< errno as a name, "ENOENT"
   signal_name,  ///< signal as a name, "SIGKILL"
   text,         ///< bytes of a slice or a char array
@@ -47,6 +48,7 @@ struct as {
   static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path,
       inlined;
   static consteval as names(std::span<const NamedBit> bits) { return {Shape::names, bits}; }
+  static consteval as name(std::span<const NamedBit> values) { return {Shape::name, values}; }
   [[nodiscard]] consteval as unless(std::uint64_t value) const { return {shape, bits, value}; }
 };
 inline constexpr as as::hidden{Shape::hidden};

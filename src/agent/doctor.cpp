@@ -85,13 +85,7 @@ Report examine(const SensorOptions& given) {
   Features features(given.without);
   for (const Feature feature : all_features) report.features.emplace_back(feature, features.ask(feature));
   report.tiers = try_tiers(given);
-  SensorOptions options = trial_options(given);
-  options.named = {Kind::exec_failed};
-  auto sensor = Sensor::start(options, {});
-  if (!sensor) {
-    options.named.clear();
-    sensor = Sensor::start(options, {});
-  }
+  auto sensor = Sensor::start(trial_options(given), {});
   if (sensor) {
     report.coverage = (*sensor)->coverage();
   } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/programs.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 
@@ -38,17 +39,33 @@ const std::vector<GroupSpec>& program_groups() {
                                          Program("process_exit__raw_tp"), snapshot})
                .require(Feature::raw_tracepoint),
        },
-       true,
-       false},
+       true},
       {"exec_failed",
        {{Kind::exec_failed, "exec_failed"}},
        {ProgramVersion("tracepoint", {Program("exec_failed__enter_execve"), Program("exec_failed__exit_execve"),
                                       Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
             .require(Feature::tracepoint)},
-       false,
-       true},
+       false},
   };
   return groups;
+}
+
+std::string_view stem_of(std::string_view program) {
+  return program.substr(0, program.find("__"));
+}
+
+bool only_adds(std::string_view program) {
+  return program.ends_with("32") || program.ends_with("_more");
+}
+
+ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec, const std::set<Kind>& wanted) {
+  ProgramVersion result = version;
+  std::erase_if(result.programs, [&](const Program& program) {
+    return std::any_of(spec.events.begin(), spec.events.end(), [&](const EventSourceRow& row) {
+      return row.program_stem == stem_of(program.name()) && !wanted.contains(row.kind);
+    });
+  });
+  return result;
 }
 
 ProgramVersion with_stand_ins(const ProgramVersion& version) {
@@ -64,7 +81,7 @@ ProgramVersion with_stand_ins(const ProgramVersion& version) {
 }
 
 std::string_view event_of_program(std::string_view program) {
-  const std::string_view stem = program.substr(0, program.find("__"));
+  const std::string_view stem = stem_of(program);
   for (const GroupSpec& group : program_groups()) {
     for (const EventSourceRow& row : group.events) {
       if (row.program_stem == stem) return event_info(row.kind).action;
@@ -80,6 +97,10 @@ const std::vector<std::string_view>& tier_names() {
 
 Result<ProgramBlueprint> probes_blueprint() {
   return ProgramBlueprint::from_bytes(std::span(nightjar_probes_begin, nightjar_probes_end), "nightjar.bpf.o");
+}
+
+std::string_view absence(Kind /*kind*/) {
+  return "no tracepoint shows it";
 }
 
 std::string_view degradation(Kind kind, std::string_view tier) {

@@ -2,6 +2,7 @@
 // The registry: which programs make which events, and in which versions they are tried.
 #pragma once
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,11 +24,19 @@ struct GroupSpec {
   std::string_view name;
   std::vector<EventSourceRow> events;
   std::vector<ProgramVersion> versions;  ///< best first; ProgramVersion::name is the tier
-  bool essential;                        ///< the sensor cannot do without it
-  bool only_when_named;                  ///< not loaded unless one of its events is asked for by name
+  bool essential;                        ///< the sensor cannot do without it: loaded whole, whatever is asked for
 };
 
 const std::vector<GroupSpec>& program_groups();
+
+/// The stem of a program's name: what stands before "__".
+std::string_view stem_of(std::string_view program);
+
+/// The version without the programs of events that nobody asked for.
+ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec, const std::set<Kind>& wanted);
+
+/// Without this program its event is there, but does not show everything (NAME32: calls of 32-bit programs; NAME_more).
+bool only_adds(std::string_view program);
 
 /// The version with the second and third copy of each program that can be preempted (bpf/turn.bpf.h).
 ProgramVersion with_stand_ins(const ProgramVersion& version);
@@ -40,6 +49,9 @@ const std::vector<std::string_view>& tier_names();
 
 /// The BPF object inside this executable.
 Result<ProgramBlueprint> probes_blueprint();
+
+/// Why a tier has no program for an event at all.
+std::string_view absence(Kind kind);
 
 /// What a tier cannot tell about an event although its hook is there; empty: nothing is missing.
 std::string_view degradation(Kind kind, std::string_view tier);

@@ -25,13 +25,15 @@ constexpr std::uint32_t perf_bytes_least = 512U << 10;
 constexpr std::uint32_t perf_bytes_most = 4U << 20;
 constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
-constexpr std::uint32_t path_users = 2 * copies + 1;  // enum path_user, bpf/path.bpf.h
+constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
 constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",   "counters", "reader",
                                             "cgroups_seen", "scope_tree", "turns"};
-constexpr std::string_view scratch_maps[] = {"exec_scratch",   "piece_scratch", "exec_cgroup",      "fork_scratch",
-                                             "fork_cgroup",    "exit_scratch",  "exit_cgroup",      "script_scratch",
-                                             "failed_scratch", "failed_cgroup", "snapshot_scratch", "snapshot_cgroup"};
+
+/// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
+bool is_scratch(std::string_view map) {
+  return map.ends_with("_scratch") || map.ends_with("_cgroup");
+}
 
 template <class T>
 void constant(GroupOptions& options, std::string name, const T& value) {
@@ -89,9 +91,12 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   sequence_base_ = boot_clock_ns();
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
   for (const GroupSpec& spec : program_groups()) {
-    const bool named = std::any_of(spec.events.begin(), spec.events.end(),
-                                   [&](const EventSourceRow& row) { return options.named.contains(row.kind); });
-    if (spec.only_when_named && !named) {
+    const auto any = [&spec](const std::set<Kind>& kinds) {
+      return std::any_of(spec.events.begin(), spec.events.end(),
+                         [&](const EventSourceRow& row) { return kinds.contains(row.kind); });
+    };
+    const bool named = any(options.named);
+    if (!spec.essential && !any(options.wanted)) {
       cover_absent(spec, "off", "not asked for");
       continue;
     }
@@ -124,7 +129,8 @@ Result<> Sensor::check_named(const SensorOptions& options) const {
   return {};
 }
 
-GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log) {
+GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint,
+                                   const SensorOptions& options, const LogSink& log) {
   GroupOptions group;
   group.name = spec.name;
   group.features = &features_;
@@ -141,7 +147,9 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const SensorOptions& o
   constant(group, "scope_cgroup_level", scope_level_);
 
   const std::uint32_t cpus = possible_cpus();
-  for (const std::string_view name : scratch_maps) group.maps[std::string(name)].max_entries = cpus * copies;
+  for (const auto& map : blueprint.maps()) {
+    if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * copies;
+  }
   group.maps["path_rows"].max_entries = cpus * path_users;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
   for (const std::string_view name : {"lifecycle", "activity"}) {
@@ -167,9 +175,10 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
     // A forced tier concerns the groups that have tiers; a group with one way only has no choice.
     const bool tiered = spec.versions.size() > 1;
     if (tiered && options.tier != "auto" && options.tier != version.name) continue;
-    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(version) : version);
+    const ProgramVersion wanted = spec.essential ? version : only_wanted(version, spec, options.wanted);
+    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(wanted) : wanted);
   }
-  ProgramGroup group(group_options(spec, options, log));
+  ProgramGroup group(group_options(spec, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
   if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
@@ -181,26 +190,39 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
   for (const Error& passed : loaded->passed_over()) {
     if (log) log(LogLevel::info, "passed over: " + to_string(passed));
   }
-  cover(spec, *loaded);
+  cover(spec, *loaded, options);
   groups_.push_back(std::move(*loaded));
   return {};
 }
 
-void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group) {
+void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options) {
   if (spec.essential) tier_ = group.version();
   for (const EventSourceRow& row : spec.events) {
-    const auto& programs = group.programs();
-    const auto program = std::find_if(programs.begin(), programs.end(), [&](const LoadedProgram& p) {
-      return p.name.starts_with(row.program_stem) && p.name.substr(row.program_stem.size()).starts_with("__");
-    });
-    if (program == programs.end()) continue;
-    if (program->hook.empty()) {
-      coverage_.push_back({row.kind, "absent", "", group.version(), program->absent_because});
+    if (!spec.essential && !options.wanted.contains(row.kind)) {
+      coverage_.push_back({row.kind, "off", "", "", "not asked for"});
       continue;
     }
-    const std::string reason(degradation(row.kind, group.version()));
-    coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", program->hook, group.version(), reason});
-    hooks_.emplace_back(row.kind, json::quoted(program->hook));
+    const LoadedProgram* first = nullptr;
+    const LoadedProgram* refused = nullptr;
+    std::string reason(degradation(row.kind, group.version()));
+    for (const LoadedProgram& program : group.programs()) {
+      if (stem_of(program.name) != row.program_stem) continue;
+      if (first == nullptr) first = &program;
+      if (!program.hook.empty()) continue;
+      if (!only_adds(program.name)) {
+        refused = &program;
+      } else if (reason.empty()) {
+        reason = "not everything is seen: " + program.absent_because;
+      }
+    }
+    if (first == nullptr) {
+      coverage_.push_back({row.kind, "absent", "", group.version(), std::string(absence(row.kind))});
+    } else if (refused != nullptr) {
+      coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
+    } else {
+      coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", first->hook, group.version(), reason});
+      hooks_.emplace_back(row.kind, json::quoted(first->hook));
+    }
   }
   for (const LoadedProgram& program : group.programs()) sees_scripts_ |= program.name.starts_with("exec_script__");
 }

@@ -87,8 +87,9 @@ class Sensor {
   Result<> load(const SensorOptions& options, const LogSink& log);
   Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                       const LogSink& log);
-  GroupOptions group_options(const GroupSpec& spec, const SensorOptions& options, const LogSink& log);
-  void cover(const GroupSpec& spec, const LoadedGroup& group);
+  GroupOptions group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+                             const LogSink& log);
+  void cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options);
   void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;

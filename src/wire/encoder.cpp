@@ -156,6 +156,12 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
     case Shape::names:
       write_names(to, value, field.show.bits);
       return true;
+    case Shape::name: {
+      const auto& table = field.show.bits;
+      const auto found = std::find_if(table.begin(), table.end(), [&](const auto& row) { return row.bit == value; });
+      json::string(to, found != table.end() ? found->name : std::to_string(value));
+      return true;
+    }
     case Shape::error_name: {
       const char* name = strerrorname_np(static_cast<int>(value));
       json::string(to, name != nullptr ? name : std::to_string(value));
