@@ -24,6 +24,7 @@ constexpr std::size_t records_a_turn = 16384;
 Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor& sensor) {
   Pipeline::Settings settings;
   settings.wanted = options.wanted;
+  settings.format = options.format;
   settings.environment = options.environment;
   settings.sees_scripts = sensor.sees_scripts();
   settings.sequence_base = sensor.sequence_base();

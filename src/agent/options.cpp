@@ -10,23 +10,10 @@
 #include <CLI/CLI.hpp>
 
 #include "agent/programs.hpp"
+#include "loader/text.hpp"
 
 namespace nightjar {
 namespace {
-
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i);
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      const std::size_t substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, substituted});
-    }
-  }
-  return row.back();
-}
 
 std::vector<std::string> split_list(const std::string& list) {
   std::vector<std::string> parts;
@@ -77,7 +64,7 @@ struct Typed {
 void add_sensor_options(CLI::App& command, SensorOptions& sensor, Typed& typed, bool with_scope) {
   command.add_option("--events", typed.events, "Events or families, comma-separated: " + event_names())
       ->type_name("LIST");
-  command.add_option("--format", typed.format, "ecs")->type_name("NAME");
+  command.add_option("--format", typed.format, "ecs or ocsf")->type_name("NAME");
   command.add_option("--output", typed.outputs, "- (standard output) or file:PATH; repeatable")->type_name("URI");
   command.add_option("--transport", typed.transport, "auto, ringbuf or perf")->type_name("NAME");
   command.add_option("--program-tier", sensor.tier, "auto, btf, kprobe or tracepoint")->type_name("NAME");
@@ -99,7 +86,11 @@ void add_sensor_options(CLI::App& command, SensorOptions& sensor, Typed& typed, 
 
 Result<> interpret(const Typed& typed, SensorOptions& sensor, bool environment_given) {
   NIGHTJAR_CHECK(select_events(typed.events, sensor));
-  if (typed.format != "ecs") return Error(errc::invalid, "--format " + typed.format + ": this version writes ecs");
+  if (typed.format == "ocsf") {
+    sensor.format = Format::ocsf;
+  } else if (typed.format != "ecs") {
+    return Error(errc::invalid, "--format " + typed.format + ": expected ecs or ocsf");
+  }
   if (typed.transport == "ringbuf") {
     sensor.transport = Transport::ring_buffer;
   } else if (typed.transport == "perf") {
@@ -145,12 +136,10 @@ Result<> select_events(const std::string& list, SensorOptions& options) {
       if (named) options.named.insert(event.kind);
     }
     if (known) continue;
-    std::string_view nearest;
-    for (const EventInfo& event : all_events()) {
-      if (nearest.empty() || edit_distance(name, event.action) < edit_distance(name, nearest)) nearest = event.action;
-    }
-    return Error(errc::invalid, "--events: there is no event or family '" + name + "' (did you mean " +
-                                    std::string(nearest) + "?); this version has " + event_names());
+    std::vector<std::string_view> names;
+    for (const EventInfo& event : all_events()) names.insert(names.end(), {event.action, event.family});
+    return Error(errc::invalid, "--events: there is no event or family '" + name + "'" +
+                                    text::did_you_mean(name, names) + "; this version has " + event_names());
   }
   if (options.wanted.empty())
     return Error(errc::invalid, "--events: the list is empty; this version has " + event_names());
@@ -177,7 +166,13 @@ ParsedOptions parse_options(int argc, char** argv) {
   doctor->add_option("--without", typed.without, "Act as if this kernel lacked FEATURE; repeatable")
       ->type_name("FEATURE");
   CLI::App* events = app.add_subcommand("events", "Every event and field");
-  events->add_flag("--json", options.json, "As JSON");
+  const auto listing = [&](const std::string& name, Listing value, const std::string& what) {
+    events->add_flag_callback(name, [&options, value] { options.listing = value; }, what);
+  };
+  listing("--json", Listing::json, "As JSON");
+  listing("--schema", Listing::schema, "JSON Schema of a line of ECS output");
+  listing("--markdown", Listing::markdown, "As the reference of the documentation, docs/events.md");
+  listing("--lock", Listing::lock, "Fields and types in brief, docs/schema.lock");
   app.add_subcommand("version", "The version");
 
   const auto usage_error = [](const std::string& what) {

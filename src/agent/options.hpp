@@ -10,6 +10,7 @@
 
 #include "nightjar/features.hpp"
 #include "wire/events.hpp"
+#include "wire/plan.hpp"
 
 namespace nightjar {
 
@@ -26,6 +27,7 @@ struct Scope {
 struct SensorOptions {
   std::set<Kind> wanted;
   std::set<Kind> named;  ///< asked for by their own names: absent ones are exit status 3
+  Format format = Format::ecs;
   Transport transport = Transport::automatic;
   std::string tier = "auto";
   std::set<Feature> without;
@@ -44,10 +46,14 @@ struct SensorOptions {
 
 enum class Command : std::uint8_t { watch, run, doctor, events, version };
 
+/// How `events` lists.
+enum class Listing : std::uint8_t { people, json, schema, markdown, lock };
+
 struct Options {
   Command command = Command::version;
   SensorOptions sensor;
-  bool json = false;                  ///< doctor, events
+  bool json = false;  ///< doctor
+  Listing listing = Listing::people;
   std::vector<std::string> to_watch;  ///< COMMAND and its arguments
 };
 

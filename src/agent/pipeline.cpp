@@ -46,7 +46,7 @@ void hex(std::string& to, std::uint64_t value) {
 }  // namespace
 
 Pipeline::Pipeline(const Host& host, Settings settings)
-    : host_(host), settings_(std::move(settings)), encoder_(host.constants()), processes_(processes_kept) {}
+    : host_(host), settings_(std::move(settings)), encoder_(host.constants(), settings_.format), processes_(processes_kept) {}
 
 std::string& Pipeline::scratch() {
   if (scratch_used_ == scratch_.size()) scratch_.emplace_back();

@@ -25,6 +25,7 @@ class Pipeline {
  public:
   struct Settings {
     std::set<Kind> wanted;
+    Format format = Format::ecs;
     std::vector<std::string> environment;
     bool sees_scripts = false;
     std::map<Kind, std::string> hooks;  ///< JSON

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/encoder.hpp"
 
-#include <algorithm>
-#include <memory>
+#include <cstring>
 
 #include <string.h>  // strerrorname_np, sigabbrev_np
 
@@ -12,40 +11,6 @@ namespace {
 using wire::Field;
 using wire::Shape;
 using wire::Storage;
-
-/// The object that is written, as a tree; the order of first appearance is kept.
-struct Node {
-  std::string name;
-  std::vector<std::unique_ptr<Node>> children;
-  const Field* field = nullptr;
-  std::uint32_t offset = 0;
-  Fact fact = Fact::count_;
-  std::string constant;
-
-  Node& child(std::string_view dotted) {
-    const auto dot = dotted.find('.');
-    const std::string_view first = dotted.substr(0, dot);
-    auto found = std::find_if(children.begin(), children.end(), [&](const auto& c) { return c->name == first; });
-    if (found == children.end()) {
-      children.push_back(std::make_unique<Node>());
-      children.back()->name = first;
-      found = children.end() - 1;
-    }
-    return dot == std::string_view::npos ? **found : (*found)->child(dotted.substr(dot + 1));
-  }
-};
-
-void add_fields(Node& root, std::span<const Field> fields, std::uint32_t base) {
-  for (const Field& field : fields) {
-    if (field.show.shape == Shape::inlined) {
-      add_fields(root, field.inner, base + field.offset);
-    } else if (!field.name.empty()) {
-      Node& node = root.child(field.name);
-      node.field = &field;
-      node.offset = base + field.offset;
-    }
-  }
-}
 
 std::uint64_t unsigned_value(const Field& field, const std::byte* at) {
   const auto load = [at]<class T>(T value) {
@@ -77,6 +42,10 @@ std::uint64_t unsigned_value(const Field& field, const std::byte* at) {
 void write_number(std::string& to, const Field& field, std::uint64_t value) {
   if (field.store == Storage::s32 || field.store == Storage::s64) {
     json::number(to, static_cast<std::int64_t>(value));
+  } else if (field.show.shape == Shape::number && value > json::largest_exact_number) {
+    to += '"';
+    json::number(to, value);
+    to += '"';
   } else {
     json::number(to, value);
   }
@@ -182,64 +151,13 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
   return false;
 }
 
-Encoder::Encoder(const std::vector<json::Named>& constants) {
-  for (const EventInfo& event : all_events()) plans_.push_back(make_plan(event, constants));
-}
-
-Encoder::Plan Encoder::make_plan(const EventInfo& event, const std::vector<json::Named>& constants) {
-  Node root;
-  // The order in which people look: when, what, who; nightjar.raw last, because it is known last.
-  for (const std::string_view first : {"@timestamp", "event", "process", "user", "file", "error", "container", "host"})
-    root.child(first);
-  const auto constant = [&](std::string_view name, std::string value) { root.child(name).constant = std::move(value); };
-  constant("event.kind", json::quoted(event.ecs_kind));
-  constant("event.category", std::string(event.category));
-  constant("event.type", std::string(event.type));
-  constant("event.action", json::quoted(event.action));
-  constant("event.outcome", json::quoted(event.outcome));
-  constant("event.module", "\"nightjar\"");
-  constant("ecs.version", "\"9.3.0\"");
-  for (const auto& [name, value] : constants) constant(name, value);
-  add_fields(root, event.fields, 0);
-  for (const FactInfo& info : all_facts()) {
-    if (fact_applies(info, event)) root.child(info.name).fact = info.fact;
-  }
-
-  Plan plan;
-  const auto flatten = [&plan](const auto& self, const Node& node) -> void {
-    for (const auto& child : node.children) {
-      Step step;
-      step.key = json::quoted(child->name) + ":";
-      step.field = child->field;
-      step.offset = child->offset;
-      step.fact = child->fact;
-      step.value = child->constant;
-      if (!child->children.empty()) {
-        step.what = Step::What::open;
-        plan.push_back(step);
-        self(self, *child);
-        plan.push_back({Step::What::close, {}, nullptr, 0, Fact::count_, {}});
-        continue;
-      }
-      if (child->field != nullptr) {
-        step.what = Step::What::field;
-      } else if (child->fact != Fact::count_) {
-        step.what = Step::What::fact;
-      } else if (!child->constant.empty()) {
-        step.what = Step::What::constant;
-      } else {
-        continue;  // a name that only set the order
-      }
-      plan.push_back(std::move(step));
-    }
-  };
-  flatten(flatten, root);
-  return plan;
+Encoder::Encoder(const std::vector<json::Named>& constants, Format format) {
+  for (const EventInfo& event : all_events()) plans_.push_back(make_plan(event, constants, format));
 }
 
 void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Facts& facts) const {
   const Plan& plan = plans_[static_cast<std::size_t>(&event - all_events().data())];
-  const Step* waiting[8];  // objects that open when something in them is written
+  const Step* waiting[deepest_nesting];  // objects that open when something in them is written
   std::size_t waiting_count = 0;
   bool comma = false;
   std::string raw;
@@ -257,6 +175,16 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
     to += step.key;
     comma = true;
   };
+  const auto value = [&](const Leaf& leaf) {
+    if (leaf.field != nullptr) return write_field(to, *leaf.field, record, leaf.offset, facts.raw);
+    std::string_view known = leaf.constant;
+    if (leaf.fact != Fact::count_) {
+      known = facts[leaf.fact];
+      if (leaf.fact == Fact::raw && !facts.raw.empty()) known = raw = json::nested_object(facts.raw);
+    }
+    to += known;
+    return !known.empty();
+  };
 
   to += '{';
   for (const Step& step : plan) {
@@ -272,28 +200,22 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
           comma = true;
         }
         break;
-      case Step::What::constant:
-        before_value(step);
-        to += step.value;
-        break;
-      case Step::What::fact: {
-        std::string_view value = facts[step.fact];
-        if (step.fact == Fact::raw && !facts.raw.empty()) value = raw = json::nested_object(facts.raw);
-        if (value.empty()) break;
-        before_value(step);
-        to += value;
-        break;
-      }
-      case Step::What::field: {
+      case Step::What::leaf: {
         const std::size_t start = to.size();
         const bool had_comma = comma;
         const std::size_t had_waiting = waiting_count;
         before_value(step);
-        if (!write_field(to, *step.field, record, step.offset, facts.raw)) {
-          to.resize(start);
-          comma = had_comma;
-          waiting_count = had_waiting;
+        const std::size_t value_start = to.size();
+        bool there = value(step.leaf);
+        if (there && step.leaf.convert != Convert::none) there = convert_value(to, value_start, step.leaf);
+        if (there) break;
+        if (!step.leaf.otherwise.empty()) {
+          to += step.leaf.otherwise;
+          break;
         }
+        to.resize(start);
+        comma = had_comma;
+        waiting_count = had_waiting;
         break;
       }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One event as one line of ECS JSON, from its record, its facts and the tables of events.hpp.
+// One event as one line of JSON, ECS or OCSF, from its record, its facts and the tables of events.hpp.
 #pragma once
 
 #include <array>
@@ -9,6 +9,7 @@
 
 #include "wire/events.hpp"
 #include "wire/json.hpp"
+#include "wire/plan.hpp"
 #include "wire/record.hpp"
 
 namespace nightjar {
@@ -29,26 +30,13 @@ struct Facts {
 class Encoder {
  public:
   /// `constants` are fields with the same value in every event (host.*), already JSON.
-  explicit Encoder(const std::vector<json::Named>& constants);
+  explicit Encoder(const std::vector<json::Named>& constants, Format format = Format::ecs);
 
   /// Appends the event and a newline to `to`. The record must be one of the event's kind that checked_record accepted.
   /// Facts that do not apply to the event are ignored.
   void encode(std::string& to, const EventInfo& event, Bytes record, Facts& facts) const;
 
  private:
-  /// One step of writing an event: what comes next in the nested object. Objects open only when something in them is
-  /// there.
-  struct Step {
-    enum class What : std::uint8_t { open, close, field, fact, constant } what;
-    std::string key;  ///< `"name":`, for close unused
-    const wire::Field* field = nullptr;
-    std::uint32_t offset = 0;  ///< of the field in the whole record
-    Fact fact = Fact::count_;
-    std::string value;  ///< of a constant
-  };
-  using Plan = std::vector<Step>;
-
-  static Plan make_plan(const EventInfo& event, const std::vector<json::Named>& constants);
   std::vector<Plan> plans_;  // in the order of all_events()
 };
 

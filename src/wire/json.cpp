@@ -135,8 +135,32 @@ void timestamp(std::string& to, std::int64_t unix_ns) {
   to.append(text, sizeof text - 1);
 }
 
+std::int64_t milliseconds_of(std::string_view text) {
+  constexpr std::string_view form = "\"0000-00-00T00:00:00.000000000Z\"";
+  if (text.size() != form.size()) return -1;
+  for (std::size_t i = 0; i < form.size(); ++i) {
+    const bool digit = text[i] >= '0' && text[i] <= '9';
+    if (form[i] == '0' ? !digit : text[i] != form[i]) return -1;
+  }
+  const auto get = [&](std::size_t at, std::size_t width) {
+    std::int64_t value = 0;
+    for (std::size_t i = at; i < at + width; ++i) value = value * 10 + (text[i] - '0');
+    return value;
+  };
+  // Days from a civil date, Hinnant again; years before 1970 are not written.
+  const std::int64_t month = get(6, 2);
+  const std::int64_t year = get(1, 4) - (month <= 2 ? 1 : 0);
+  const std::int64_t year_of_era = year % 400;
+  const std::int64_t day_of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + get(9, 2) - 1;
+  const std::int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+  const std::int64_t days = year / 400 * 146097 + day_of_era - 719468;
+  return ((days * 24 + get(12, 2)) * 60 + get(15, 2)) * 60'000 + get(18, 2) * 1000 + get(21, 3);
+}
+
 std::string nested_object(std::vector<Named> values) {
   std::sort(values.begin(), values.end(), [](const Named& a, const Named& b) { return a.first < b.first; });
+  const auto same = [](const Named& a, const Named& b) { return a.first == b.first; };
+  values.erase(std::unique(values.begin(), values.end(), same), values.end());
   std::string out = "{";
   std::vector<std::string_view> open;
   const auto comma = [&] {

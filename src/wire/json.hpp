@@ -12,6 +12,9 @@
 
 namespace nightjar::json {
 
+/// 2^53: what lies above, JavaScript and others read inexactly. Events show it as a decimal string.
+inline constexpr std::uint64_t largest_exact_number = 1ULL << 53;
+
 template <class Integer>
 void number(std::string& to, Integer value) {
   char digits[24];
@@ -36,10 +39,14 @@ void base64(std::string& to, std::string_view bytes);
 /// end.
 void timestamp(std::string& to, std::int64_t unix_ns);
 
+/// The milliseconds since 1970 of what timestamp() wrote; -1 for anything else.
+std::int64_t milliseconds_of(std::string_view timestamp);
+
 /// A value for a dotted name, already JSON.
 using Named = std::pair<std::string_view, std::string>;
 
-/// {"a":{"b":1,"c":2}} from a.b=1, a.c=2. Names must not repeat, and none may be another's prefix at a dot.
+/// {"a":{"b":1,"c":2}} from a.b=1, a.c=2. Of a name that repeats, one value is shown; none may be
+/// another's prefix at a dot.
 std::string nested_object(std::vector<Named> values);
 
 }  // namespace nightjar::json

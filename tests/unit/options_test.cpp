@@ -25,7 +25,7 @@ TEST(Events_option, names_the_nearest_for_an_unknown_one) {
   const auto selected = select_events("exeg", options);
   ASSERT_FALSE(selected);
   EXPECT_EQ(selected.error().code(), errc::invalid);
-  EXPECT_NE(selected.error().what().find("did you mean exec?"), std::string::npos) << selected.error().what();
+  EXPECT_NE(selected.error().what().find("did you mean 'exec'?"), std::string::npos) << selected.error().what();
   EXPECT_FALSE(select_events("", options));
   EXPECT_FALSE(select_events(",", options));
 }
