@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/encoder.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include <string.h>  // strerrorname_np, sigabbrev_np
