@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What an exec record and a snapshot record share: the image that a process runs. */
 #pragma once
+#include "cred.bpf.h"
 #include "turn.bpf.h"
 #include "wire/process.h"
 
@@ -51,14 +52,6 @@ static __always_inline __u32 root_of(struct user_namespace *ns)
 		return 0;
 	return ranges && ranges <= 5 && first == 0 ? BPF_CORE_READ(ns, uid_map.extent[0].lower_first) : ~0U;
 }
-
-#define read_capabilities(cred, set)                                                             \
-	({                                                                                       \
-		__u64 caps_ = 0;                                                                 \
-		bpf_probe_read_kernel(&caps_, sizeof(caps_),                                     \
-				      (void *)(cred) + bpf_core_field_offset(struct cred, set)); \
-		caps_;                                                                           \
-	})
 
 /* Capabilities, and whether the file gave some: a process that runs neither as real nor as effective root of its
  * user namespace has no permitted capability after an exec but ambient ones and the file's (capabilities(7),

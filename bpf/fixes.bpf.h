@@ -3,6 +3,7 @@
  * Callers never see the difference. */
 #pragma once
 #include "read.bpf.h"
+#include <asm/ptrace.h>
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
@@ -37,6 +38,16 @@ struct cgroup___ancestor_pointers {
 };
 struct cgroup___ancestor_ids {
 	__u64 ancestor_ids[1];
+};
+
+struct iov_iter___ubuf {
+	void *ubuf;
+};
+struct iovec {
+	void *iov_base;
+};
+struct iov_iter___iov {
+	const struct iovec *iov;
 };
 
 struct task_struct___audit_info {
@@ -138,4 +149,66 @@ static __always_inline bool overlay_inode_is_upper(struct inode *inode)
 
 	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
 	return upper != NULL;
+}
+
+/* The number of the system call that the current thread is in, from the registers with which it entered the kernel;
+ * -1: not known, or a 32-bit program's, whose numbers are others.
+ * Linux kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15); before, x86 kept nothing behind
+ * the registers at the top of the stack. */
+#if defined(__TARGET_ARCH_x86)
+#define X86_THREAD_SIZE 16384
+#define X86_USER32_CS 0x23
+static __always_inline __s32 current_syscall(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	unsigned long number = 0, segment = 0;
+	void *regs;
+
+	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
+	else
+		regs = BPF_CORE_READ(task, stack) + X86_THREAD_SIZE - sizeof(struct pt_regs);
+	bpf_probe_read_kernel(&number, sizeof(number), regs + __builtin_offsetof(struct pt_regs, orig_rax));
+	bpf_probe_read_kernel(&segment, sizeof(segment), regs + __builtin_offsetof(struct pt_regs, cs));
+	return segment == X86_USER32_CS ? -1 : (__s32)number;
+}
+#else
+static __always_inline __s32 current_syscall(void)
+{
+	return -1;
+}
+#endif
+
+/* enum kernel_read_file_id: the numbers move, and a compressed module has one of its own where the kernel decompresses
+ * (READING_MODULE_COMPRESSED). */
+enum kernel_read_file_id {
+	READING_MODULE = 2,
+	READING_KEXEC_IMAGE = 3,
+};
+enum kernel_read_file_id___compressed {
+	READING_MODULE_COMPRESSED = 3,
+};
+
+static __always_inline bool reads_module(int id)
+{
+	if (id == (int)bpf_core_enum_value(enum kernel_read_file_id, READING_MODULE))
+		return true;
+	return bpf_core_enum_value_exists(enum kernel_read_file_id___compressed, READING_MODULE_COMPRESSED) &&
+	       id == (int)bpf_core_enum_value(enum kernel_read_file_id___compressed, READING_MODULE_COMPRESSED);
+}
+
+static __always_inline bool reads_kexec_image(int id)
+{
+	return id == (int)bpf_core_enum_value(enum kernel_read_file_id, READING_KEXEC_IMAGE);
+}
+
+/* The user's buffer of a write(2) that has become an iterator.
+ * Linux kernel commit fcb14cb1bdac ("new iov_iter flavour - ITER_UBUF") (in v6.0). */
+static __always_inline void *iter_user_base(struct iov_iter *iter)
+{
+	if (bpf_core_field_exists(struct iov_iter___ubuf, ubuf))
+		return BPF_CORE_READ((struct iov_iter___ubuf *)iter, ubuf);
+	if (bpf_core_field_exists(struct iov_iter___iov, iov))
+		return BPF_CORE_READ((struct iov_iter___iov *)iter, iov, iov_base);
+	return NULL;
 }

@@ -25,12 +25,14 @@ struct dentry {
 
 struct vfsmount {
 	struct dentry *mnt_root;
+	struct super_block *mnt_sb;
 };
 
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
+	const char *mnt_devname;
 };
 
 struct path {
@@ -45,10 +47,17 @@ typedef struct {
 	__u32 val;
 } kgid_t;
 
+struct file_system_type {
+	const char *name;
+};
+
 struct super_block {
 	__u32 s_dev;
+	struct file_system_type *s_type;
 	unsigned long s_magic;
 };
+
+struct pid;
 
 struct inode {
 	__u16 i_mode;
@@ -58,6 +67,11 @@ struct inode {
 	const unsigned int i_nlink;
 	long long i_size;
 	struct super_block *i_sb;
+};
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct file {
@@ -117,6 +131,7 @@ struct nsproxy {
 	struct uts_namespace *uts_ns;
 	struct ipc_namespace *ipc_ns;
 	struct mnt_namespace *mnt_ns;
+	struct pid_namespace *pid_ns_for_children;
 	struct net *net_ns;
 	struct time_namespace *time_ns;
 	struct cgroup_namespace *cgroup_ns;
@@ -127,8 +142,17 @@ struct upid {
 	struct pid_namespace *ns;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct pid {
 	unsigned int level;
+	struct hlist_head tasks[1];
 	struct upid numbers[1];
 };
 
@@ -140,9 +164,53 @@ struct capability_set {
 struct cred {
 	kuid_t uid, suid, euid;
 	kgid_t gid, sgid, egid;
+	kuid_t fsuid;
+	kgid_t fsgid;
 	struct capability_set cap_inheritable, cap_permitted, cap_effective, cap_bset, cap_ambient;
 	struct user_namespace *user_ns;
+	struct group_info *group_info;
 };
+
+struct kiocb {
+	struct file *ki_filp;
+};
+
+struct iov_iter;
+
+struct module {
+	char name[56];
+	unsigned long taints;
+};
+
+struct bpf_prog_aux {
+	__u32 id;
+	const char *attach_func_name;
+	char name[16];
+};
+
+struct bpf_prog {
+	enum bpf_prog_type type;
+	enum bpf_attach_type expected_attach_type;
+	struct bpf_prog_aux *aux;
+};
+
+struct kernel_siginfo {
+	int si_code;
+};
+
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct sighand_struct {
+	struct k_sigaction action[64];
+};
+
+struct group_info;
 
 struct tty_driver {
 	int major;
@@ -200,7 +268,9 @@ struct css_set {
 };
 
 struct task_struct {
+	void *stack;
 	unsigned int flags;
+	unsigned int ptrace;
 	struct sched_entity se;
 	struct mm_struct *mm;
 	int exit_code;
@@ -209,6 +279,7 @@ struct task_struct {
 	struct task_struct *real_parent;
 	struct task_struct *group_leader;
 	struct pid *thread_pid;
+	struct hlist_node pid_links[4];
 	__u64 utime, stime;
 	__u64 start_boottime;
 	const struct cred *real_cred;
@@ -216,6 +287,7 @@ struct task_struct {
 	struct fs_struct *fs;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
+	struct sighand_struct *sighand;
 	kuid_t loginuid;
 	struct task_io_accounting ioac;
 	struct css_set *cgroups;

@@ -35,6 +35,16 @@ enum wire_kind {
 	WIRE_EXEC_DATA = 6,   /* a piece of argv and environment that did not fit the exec record */
 	WIRE_EXEC_SCRIPT = 7, /* one script of a #! chain, before its exec */
 	WIRE_CGROUP = 8,      /* the path of a cgroup, once a cgroup */
+	/* namespaces, mounts, roots: wire/namespace.h */
+	WIRE_UNSHARE = 40,
+	WIRE_SETNS = 41,
+	WIRE_MOUNT = 42,
+	WIRE_UMOUNT = 43,
+	WIRE_MOVE_MOUNT = 44,
+	WIRE_PIVOT_ROOT = 45,
+	WIRE_CHROOT = 46,
+	/* Not an event: a path of a call that is under way. */
+	WIRE_PATH_PART = 62,
 	WIRE_KIND_END
 };
 
@@ -55,6 +65,9 @@ enum wire_missing {
 	/* Found out by user space: the process or its parent is not known (out of scope, or its records were lost). */
 	WIRE_UNKNOWN_PROCESS = 1 << 10,
 	WIRE_UNKNOWN_PARENT = 1 << 11,
+	/* Of mounts. */
+	WIRE_MISSING_MOUNT_PATHS = 1 << 24,
+	WIRE_CUT_MOUNT_TARGET = 1 << 25,
 };
 
 struct wire_header {

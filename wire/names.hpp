@@ -41,6 +41,35 @@ inline constexpr NamedBit clone_flag_names[] = {
 /// The flags of clone(2) that make new namespaces.
 inline constexpr std::uint64_t clone_new_namespaces = 0x7e020080;
 
+// include/uapi/linux/mount.h: mount(2)
+inline constexpr NamedBit mount_flag_names[] = {
+    {1ULL << 0, "MS_RDONLY"},     {1ULL << 1, "MS_NOSUID"},      {1ULL << 2, "MS_NODEV"},
+    {1ULL << 3, "MS_NOEXEC"},     {1ULL << 4, "MS_SYNCHRONOUS"}, {1ULL << 5, "MS_REMOUNT"},
+    {1ULL << 6, "MS_MANDLOCK"},   {1ULL << 7, "MS_DIRSYNC"},     {1ULL << 8, "MS_NOSYMFOLLOW"},
+    {1ULL << 10, "MS_NOATIME"},   {1ULL << 11, "MS_NODIRATIME"}, {1ULL << 12, "MS_BIND"},
+    {1ULL << 13, "MS_MOVE"},      {1ULL << 14, "MS_REC"},        {1ULL << 15, "MS_SILENT"},
+    {1ULL << 16, "MS_POSIXACL"},  {1ULL << 17, "MS_UNBINDABLE"}, {1ULL << 18, "MS_PRIVATE"},
+    {1ULL << 19, "MS_SLAVE"},     {1ULL << 20, "MS_SHARED"},     {1ULL << 21, "MS_RELATIME"},
+    {1ULL << 22, "MS_KERNMOUNT"}, {1ULL << 23, "MS_I_VERSION"},  {1ULL << 24, "MS_STRICTATIME"},
+    {1ULL << 25, "MS_LAZYTIME"},
+};
+
+// include/linux/fs.h: umount2(2)
+inline constexpr NamedBit umount_flag_names[] = {
+    {1, "MNT_FORCE"},
+    {2, "MNT_DETACH"},
+    {4, "MNT_EXPIRE"},
+    {8, "UMOUNT_NOFOLLOW"},
+};
+
+// include/uapi/linux/mount.h: move_mount(2)
+inline constexpr NamedBit move_mount_flag_names[] = {
+    {0x00000001, "MOVE_MOUNT_F_SYMLINKS"},   {0x00000002, "MOVE_MOUNT_F_AUTOMOUNTS"},
+    {0x00000004, "MOVE_MOUNT_F_EMPTY_PATH"}, {0x00000010, "MOVE_MOUNT_T_SYMLINKS"},
+    {0x00000020, "MOVE_MOUNT_T_AUTOMOUNTS"}, {0x00000040, "MOVE_MOUNT_T_EMPTY_PATH"},
+    {0x00000100, "MOVE_MOUNT_SET_GROUP"},    {0x00000200, "MOVE_MOUNT_BENEATH"},
+};
+
 // include/uapi/linux/capability.h
 inline constexpr NamedBit capability_names[] = {
     {1ULL << 0, "CAP_CHOWN"},

@@ -46,7 +46,10 @@ void hex(std::string& to, std::uint64_t value) {
 }  // namespace
 
 Pipeline::Pipeline(const Host& host, Settings settings)
-    : host_(host), settings_(std::move(settings)), encoder_(host.constants(), settings_.format), processes_(processes_kept) {}
+    : host_(host),
+      settings_(std::move(settings)),
+      encoder_(host.constants(), settings_.format),
+      processes_(processes_kept) {}
 
 std::string& Pipeline::scratch() {
   if (scratch_used_ == scratch_.size()) scratch_.emplace_back();
@@ -100,6 +103,17 @@ void Pipeline::take(Bytes bytes, std::string& out) {
       return on_script(*record);
     case WIRE_CGROUP:
       return on_cgroup(*record);
+    case WIRE_PATH_PART:
+      return on_path_part(*record);
+    case WIRE_UNSHARE:
+    case WIRE_SETNS:
+      return on_namespace_change(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_MOUNT:
+    case WIRE_UMOUNT:
+    case WIRE_MOVE_MOUNT:
+    case WIRE_PIVOT_ROOT:
+    case WIRE_CHROOT:
+      return on_mount(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
     default:
       ++malformed_;
   }
@@ -205,6 +219,15 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
   } else if (task.cgroup_id != 0) {
     more_missing_ |= WIRE_MISSING_CGROUP;
   }
+}
+
+void Pipeline::acting_facts(Bytes record) {
+  struct Start {
+    wire_header hdr;
+    wire_task task;
+  };
+  const auto& start = as_wire<Start>(record);
+  common_facts(start.hdr, start.task, processes_.find(key_of(start.task)));
 }
 
 void Pipeline::finish(Kind kind, Bytes record, std::string& out) {

@@ -63,6 +63,9 @@ class Pipeline {
   void on_piece(Bytes record);
   void on_script(Bytes record);
   void on_cgroup(Bytes record);
+  void on_path_part(Bytes record);
+  void on_namespace_change(Kind kind, Bytes record, std::string& out);
+  void on_mount(Kind kind, Bytes record, std::string& out);
 
   /// An exec record or a snapshot, once its argv and environment are there.
   void tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
@@ -72,6 +75,8 @@ class Pipeline {
 
   /// The facts that every event has.
   void common_facts(const wire_header& header, const wire_task& task, const Process* process);
+  /// The same for a record that begins with header and task: the acting process.
+  void acting_facts(Bytes record);
   void image_facts(const Image& image);
   void finish(Kind kind, Bytes record, std::string& out);
   Process& remember(const wire_task& task, std::shared_ptr<const Image> image);
@@ -88,6 +93,7 @@ class Pipeline {
     return text;
   }
   std::string_view text_fact(Fact fact, std::string_view bytes);
+  static std::string namespaces_json(const wire_namespaces& ns, std::uint32_t pid_for_children = 0);
 
   const Host& host_;
   Settings settings_;
@@ -105,6 +111,14 @@ class Pipeline {
   };
   std::unordered_map<unsigned, Pieces> pieces_;                     // by CPU
   std::unordered_map<std::uint32_t, std::vector<Script>> scripts_;  // by thread
+  /// What was told of a call before it was done.
+  struct PathParts {
+    std::array<std::string, 4> path;  // by enum wire_part
+    std::string source, fstype;
+    std::uint32_t incomplete = 0;
+  };
+  PathParts take_parts(const wire_task& task, Kind kind);
+  std::unordered_map<std::uint64_t, PathParts> parts_;  // by thread and kind
   struct Cgroup {
     std::string path, id, runtime;  // JSON; empty for none
   };

@@ -22,26 +22,6 @@ std::string name_json(const wire_task& task) {
   return json::quoted({task.comm, strnlen(task.comm, sizeof task.comm)});
 }
 
-std::string namespaces_json(const wire_namespaces& ns) {
-  std::string text = "{";
-  const auto add = [&text](std::string_view name, std::uint32_t inode) {
-    if (inode == 0) return;
-    if (text.size() > 1) text += ',';
-    json::string(text, name);
-    text += ':';
-    json::number(text, inode);
-  };
-  add("mnt", ns.mnt);
-  add("pid", ns.pid);
-  add("net", ns.net);
-  add("user", ns.user);
-  add("uts", ns.uts);
-  add("ipc", ns.ipc);
-  add("cgroup", ns.cgroup);
-  add("time", ns.time);
-  return text + "}";
-}
-
 /// CPU time in user mode and in the kernel as wait4(2) and getrusage(2) give it: the sampled times tell the proportion,
 /// the scheduler's exact run time the sum (kernel/sched/cputime.c, cputime_adjust).
 struct CpuTimes {

@@ -13,6 +13,70 @@ extern const std::byte nightjar_probes_end[];    // NOLINT(modernize-avoid-c-arr
 
 namespace nightjar {
 
+namespace {
+
+/// One event of a family whose events are independent of each other, and its programs in each tier: hooks, in the order
+/// of attaching, as the program names have them. The first one's hook is the event's. Nothing: the tier does not see
+/// it.
+struct HookedEvent {
+  Kind kind;
+  std::string_view stem;
+  std::vector<std::string_view> btf, kprobe, tracepoint;
+  std::string system_call = {};  ///< where the programs sit on one: its name
+};
+
+ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent>& events,
+                          std::vector<std::string_view> HookedEvent::* hooks) {
+  ProgramVersion version(tier, {});
+  for (const HookedEvent& event : events) {
+    for (const std::string_view hook : event.*hooks) {
+      const std::string name = std::string(event.stem) + "__" + std::string(hook);
+      const bool on_call = !event.system_call.empty() && (hook.starts_with("f") || hook.starts_with("k"));
+      Program program = on_call && !hook.ends_with("32") ? Program(name, {event.system_call}).syscall() : Program(name);
+      version.programs.push_back(program.optional());
+    }
+  }
+  return version;
+}
+
+GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events) {
+  GroupSpec group{name, {}, {}, false};
+  for (const HookedEvent& event : events) group.events.push_back({event.kind, event.stem});
+  group.versions = {version_of("btf", events, &HookedEvent::btf).require(Feature::fentry),
+                    version_of("kprobe", events, &HookedEvent::kprobe).require(Feature::kprobe),
+                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint)};
+  return group;
+}
+
+/// All in one group: what costs time at the start is a group, not a program.
+std::vector<HookedEvent> rare_events() {
+  return {
+      {Kind::unshare, "namespace_unshare", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::setns,
+       "namespace_setns",
+       {"fexit", "fentry", "fexit32", "fentry32"},
+       {"kretprobe", "kprobe", "kretprobe32", "kprobe32"},
+       {"exit", "enter"},
+       "setns"},
+      {Kind::mount, "namespace_mount", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::umount, "namespace_umount", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::move_mount,
+       "namespace_move_mount",
+       {"fexit", "fexit32", "paths__fentry"},
+       {"kretprobe", "kprobe", "kretprobe32", "kprobe32", "paths__kprobe"},
+       {"exit", "enter"},
+       "move_mount"},
+      {Kind::pivot_root,
+       "namespace_pivot_root",
+       {"fentry", "paths__fentry"},
+       {"kprobe", "paths__kprobe"},
+       {"exit", "enter"}},
+      {Kind::chroot, "namespace_chroot", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+  };
+}
+
+}  // namespace
+
 const std::vector<GroupSpec>& program_groups() {
   static const Program snapshot = Program("process_snapshot__iter").optional();
   static const std::vector<GroupSpec> groups = {
@@ -46,6 +110,7 @@ const std::vector<GroupSpec>& program_groups() {
                                       Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
             .require(Feature::tracepoint)},
        false},
+      group_of("rare", rare_events()),
   };
   return groups;
 }
@@ -107,6 +172,8 @@ std::string_view degradation(Kind kind, std::string_view tier) {
   if (kind == Kind::exec && tier == "tracepoint")
     return "no hook shows the scripts of a #! chain: they are looked up after the exec and checked against its argv";
   if (kind == Kind::exec_failed) return "32-bit programs are not seen: system call tracepoints do not show them";
+  if (event_info(kind).family == "namespace" && tier == "tracepoint")
+    return "32-bit programs are not seen; paths are as the caller wrote them";
   if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
   return {};
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/events.hpp"
 
+#include "wire/namespace.h"
 #include "wire/process.h"
 
 namespace nightjar {
@@ -27,6 +28,21 @@ constexpr EventInfo events[] = {
      Schema<process_exit>::fields, "A process ended: its last thread is gone. Exactly one for each process."},
     {Kind::process_snapshot, "process_snapshot", "process", "event", process_category, R"(["info"])", "success", true,
      Schema<process_exec>::fields, "A process that ran before the sensor started."},
+    {Kind::unshare, "unshare", "namespace", "event", process_category, R"(["change"])", "success", true,
+     Schema<namespace_change>::fields, "A thread left namespaces (or other things) that it shared for new ones."},
+    {Kind::setns, "setns", "namespace", "event", process_category, R"(["change"])", "success", true,
+     Schema<namespace_change>::fields, "A thread entered other namespaces, by whatever descriptor."},
+    {Kind::mount, "mount", "namespace", "event", host_category, R"(["change"])", "success", true,
+     Schema<mount_done>::fields, "mount(2): a new mount, a bind, a move, or a change of one that is there."},
+    {Kind::umount, "umount", "namespace", "event", host_category, R"(["change"])", "success", true,
+     Schema<umount_done>::fields, "A mount was taken away."},
+    {Kind::move_mount, "move_mount", "namespace", "event", host_category, R"(["change"])", "success", true,
+     Schema<move_mount_done>::fields,
+     "move_mount(2): a mount made by fsmount(2) or open_tree(2) was put into its place, or one was moved."},
+    {Kind::pivot_root, "pivot_root", "namespace", "event", host_category, R"(["change"])", "success", true,
+     Schema<root_change>::fields, "The root of a mount namespace was exchanged."},
+    {Kind::chroot, "chroot", "namespace", "event", process_category, R"(["change"])", "success", true,
+     Schema<root_change>::fields, "A process changed its root directory."},
     {Kind::sensor_started, "sensor_started", "sensor", "event", host_category, R"(["start"])", "success", true,
      task_only, "The first event of every stream: what this sensor can see here, and through which hooks."},
     {Kind::sensor_stopped, "sensor_stopped", "sensor", "event", host_category, R"(["end"])", "success", true, task_only,
@@ -79,8 +95,8 @@ constexpr FactInfo facts[] = {
     {Fact::errno_number, "nightjar.exec.errno", "long", "exec_failed", "The error's number."},
     {Fact::creator_pid, "nightjar.clone.creator_pid", "long", "fork",
      "The process that called clone, when it is not the parent (CLONE_PARENT)."},
-    {Fact::ns_before, "nightjar.ns_before", "object", "fork",
-     "Namespaces of the creator, when the child got new ones."},
+    {Fact::ns_before, "nightjar.ns_before", "object", "fork,unshare,setns",
+     "Namespaces before the change; of a fork into new ones, those of the creator."},
     {Fact::end, "process.end", "date", "exit", "When the process ended."},
     {Fact::duration, "event.duration", "long", "exit", "How long the process existed, nanoseconds."},
     {Fact::exit_code, "process.exit_code", "long", "exit", "Exit code, when no signal ended the process."},
@@ -91,6 +107,12 @@ constexpr FactInfo facts[] = {
      "CPU time in user mode of all threads, nanoseconds, as getrusage gives it."},
     {Fact::exit_system_ns, "nightjar.exit.system_ns", "long", "exit",
      "CPU time in the kernel of all threads, nanoseconds."},
+    {Fact::mount_target, "nightjar.mount.target", "keyword", "mount,umount,move_mount,pivot_root,chroot",
+     "Where the mount is, or what became the root: the path in the mount namespace, as it was before the call."},
+    {Fact::mount_put_old, "nightjar.mount.put_old", "keyword", "pivot_root", "Where the old root was put."},
+    {Fact::mount_source, "nightjar.mount.source", "keyword", "mount,move_mount",
+     "What was mounted: a path for binds and moves, else a device or any word."},
+    {Fact::mount_fstype, "nightjar.mount.fstype", "keyword", "mount,move_mount", "Type of the file system."},
     {Fact::cgroup_path, "nightjar.cgroup.path", "keyword", "*", "The cgroup, from the root of its hierarchy."},
     {Fact::container_id, "container.id", "keyword", "*", "Container that the cgroup's path names."},
     {Fact::container_runtime, "container.runtime", "keyword", "*",
@@ -134,6 +156,8 @@ constexpr MissingBit missing[] = {
     {WIRE_UNKNOWN_PARENT, "process.parent.name", false},
     {WIRE_CUT_EXECUTABLE, "process.executable", true},
     {WIRE_CUT_CWD, "process.working_directory", true},
+    {WIRE_MISSING_MOUNT_PATHS, "nightjar.mount.target", false},
+    {WIRE_CUT_MOUNT_TARGET, "nightjar.mount.target", true},
 };
 
 }  // namespace
@@ -164,6 +188,8 @@ std::string_view wire_kind_name(unsigned wire_kind) {
       return "exec_script";
     case WIRE_CGROUP:
       return "cgroup";
+    case WIRE_PATH_PART:
+      return "path_part";
     default:
       return event_info(static_cast<Kind>(wire_kind)).action;
   }

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "wire/namespace.h"
+
 namespace nightjar {
 namespace {
 
@@ -23,6 +25,20 @@ std::size_t fixed_size(unsigned kind) {
       return sizeof(exec_script);
     case WIRE_CGROUP:
       return sizeof(cgroup_path);
+    case WIRE_UNSHARE:
+    case WIRE_SETNS:
+      return sizeof(namespace_change);
+    case WIRE_MOUNT:
+      return sizeof(mount_done);
+    case WIRE_UMOUNT:
+      return sizeof(umount_done);
+    case WIRE_MOVE_MOUNT:
+      return sizeof(move_mount_done);
+    case WIRE_PIVOT_ROOT:
+    case WIRE_CHROOT:
+      return sizeof(root_change);
+    case WIRE_PATH_PART:
+      return sizeof(path_part);
     default:
       return SIZE_MAX;
   }

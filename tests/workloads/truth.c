@@ -278,3 +278,35 @@ int truth_wait(const char* what, pid_t pid) {
       (long long)use.ru_stime.tv_sec * 1000000000LL + use.ru_stime.tv_usec * 1000LL, use.ru_maxrss);
   return status;
 }
+
+void truth_told(const char* action, const char* fields, ...) {
+  va_list args;
+  char* body = NULL;
+  va_start(args, fields);
+  if (vasprintf(&body, fields, args) < 0) truth_die("vasprintf");
+  va_end(args);
+  truth("\"t\":\"told\",\"action\":\"%s\",\"pid\":%d,\"tid\":%ld,\"is\":{%s}", action, getpid(), syscall(SYS_gettid),
+        body);
+  free(body);
+}
+
+const char* truth_namespaces(const char* prefix) {
+  static char text[4][1024];
+  static int next;
+  char* to = text[next++ % 4];
+  size_t used = 0;
+  static const char* const names[] = {"mnt", "pid", "net", "user", "uts", "ipc", "cgroup", "time", "pid_for_children"};
+  to[0] = 0;
+  for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+    char path[64], target[64];
+    snprintf(path, sizeof(path), "/proc/thread-self/ns/%s", names[i]);
+    ssize_t size = readlink(path, target, sizeof(target) - 1);
+    if (size < 0) continue;
+    target[size] = 0;
+    const char* number = strchr(target, '[');
+    if (!number) continue;
+    used += (size_t)snprintf(to + used, sizeof(text[0]) - used, "%s\"%s.%s\":%lu", used ? "," : "", prefix, names[i],
+                             strtoul(number + 1, NULL, 10));
+  }
+  return to;
+}

@@ -32,6 +32,13 @@ void truth_stat(const char* what, const char* path);
 // {"t":WHAT,"status":raw wait status,"exited":code} or "signal", "core", and the rusage; waits for the child.
 int truth_wait(const char* what, pid_t pid);
 
+// What this thread just did, and an event must tell: {"t":"told","action":ACTION,"pid":..,"tid":..,"is":{FIELDS}}.
+// FIELDS is the text between the braces: "nightjar.mount.target":"/mnt", ... null for a field that must be absent.
+void truth_told(const char* action, const char* fields, ...) __attribute__((format(printf, 2, 3)));
+
+// The namespaces of this thread as /proc has them: PREFIX.mnt, PREFIX.pid, ... to the members of a JSON object.
+const char* truth_namespaces(const char* prefix);
+
 // CLOCK_REALTIME, nanoseconds.
 int64_t truth_now(void);
 

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the families of rare events share: a pool of scratch, and calls that are looked at twice, when they begin and
+ * when they end. */
+#pragma once
+#include "turn.bpf.h"
+#include "wire/namespace.h"
+#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
+#include <bpf/bpf_tracing.h>
+
+/* ---- A pool of scratch ----
+ *
+ * A scratch for each program would take megabytes for programs that run once a minute. So there are COPIES rows on each
+ * CPU, for all. Another program can come between on the same CPU (it preempts, or runs in an interrupt), so a row is
+ * taken first: who adds one and reads one has it, whatever comes between, without an atomic exchange (5.12). An event
+ * that finds all rows taken is counted as lost. */
+
+#define TEXT_BYTES 4096
+#define TYPE_BYTES 64
+/* Two paths, two texts: the largest record, that of mount. */
+#define POOL_TAIL (2 * PATH_BYTES + TEXT_BYTES + TYPE_BYTES)
+#define POOL_FIXED 512
+
+struct pool_row {
+	__u64 holders;
+	__u64 slot;
+	/* The record: its struct, then its tail. */
+	__u8 fixed[POOL_FIXED];
+	__u8 tail[POOL_TAIL];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pool_row);
+} pool_scratch __weak SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct cgroup_scratch);
+} pool_cgroup __weak SEC(".maps");
+
+static __always_inline void give_back(struct pool_row *row)
+{
+	__sync_fetch_and_add(&row->holders, -1);
+}
+
+static __always_inline struct pool_row *take_row(__u32 kind)
+{
+	struct wire_counter *counter;
+
+	for (int i = 0; i < COPIES; i++) {
+		struct pool_row *row = scratch_of(&pool_scratch, i);
+
+		if (!row)
+			return NULL;
+		__sync_fetch_and_add(&row->holders, 1);
+		if (*(volatile __u64 *)&row->holders == 1) {
+			row->slot = i;
+			return row;
+		}
+		give_back(row);
+	}
+	counter = counter_of(kind);
+	if (counter) {
+		counter->happened++;
+		count_loss(kind, bpf_ktime_get_boot_ns());
+	}
+	return NULL;
+}
+
+/* Every event's record begins so. The struct ends where the tail begins: it lies at the end of `fixed`. */
+struct event_start {
+	struct wire_header hdr;
+	struct wire_task task;
+};
+
+#define record_in(row, type) ((type *)((row)->tail - sizeof(type)))
+
+/* Header and actor: the current thread. */
+static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct event_start *start, __u16 kind)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	if (!begin_record(&start->hdr, kind))
+		return false;
+	fill_task(&start->task, task, false);
+	fill_cgroup(ctx, &start->hdr, &start->task, task, &pool_cgroup, row->slot);
+	return true;
+}
+
+/* Sends a record that ends `at` bytes into the tail. */
+static __always_inline void end_event(void *ctx, void *buffer, struct wire_header *hdr, __u64 fixed, __u64 at)
+{
+	opaque(at);
+	if (at > POOL_TAIL)
+		at = POOL_TAIL;
+	send_record(ctx, buffer, hdr, fixed + at);
+}
+
+static __always_inline bool current_in_scope(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	return !(BPF_CORE_READ(task, flags) & PF_KTHREAD) && in_scope(task, false);
+}
+
+/* ---- What goes into a tail: each returns where the next thing goes ---- */
+
+/* At most one path after another path. */
+static __always_inline __u64 put_pool_path(struct pool_row *row, __u64 at, __u32 fixed, struct wire_slice *slice,
+					   struct vfsmount *mnt, struct dentry *dentry, __u32 *incomplete,
+					   __u32 missing, __u32 cut)
+{
+	__u64 len;
+
+	opaque(at);
+	if (at > PATH_BYTES)
+		return at;
+	len = put_path(row->tail + at, path_row_of(PATH_OF_POOL, row->slot), mnt, dentry, incomplete, missing, cut);
+	slice->off = fixed + at;
+	slice->len = len;
+	return at + len;
+}
+
+/* Text of the kernel's, or (`user`) of the caller's; at most `limit` bytes with the terminator. */
+static __always_inline __u64 put_pool_text(struct pool_row *row, __u64 at, __u32 fixed, struct wire_slice *slice,
+					   const void *text, const bool user, const __u32 limit)
+{
+	long n;
+
+	slice->off = 0;
+	slice->len = 0;
+	opaque(at);
+	if (!text || at > POOL_TAIL - limit)
+		return at;
+	n = user ? bpf_probe_read_user_str(row->tail + at, limit, text)
+		 : bpf_probe_read_kernel_str(row->tail + at, limit, text);
+	if (n <= 0 || n > (long)limit)
+		return at;
+	slice->off = fixed + at;
+	slice->len = n;
+	return at + n;
+}
+
+/* ---- Calls ---- */
+
+/* What is known when a call begins and wanted when it ends. LRU: the entry of a call that never ends is forgotten. */
+struct call {
+	__u64 args[6];
+	struct wire_namespaces ns;
+	__u32 pid_for_children;
+	__u32 pad0;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct call);
+} calls __weak SEC(".maps");
+
+static __always_inline __u64 call_key(__u32 kind)
+{
+	return turn_key(bpf_get_current_pid_tgid(), kind);
+}
+
+static __always_inline void put_call(__u32 kind, struct call *call)
+{
+	__u64 key = call_key(kind);
+
+	bpf_map_update_elem(&calls, &key, call, BPF_ANY);
+}
+
+static __always_inline int keep_call(__u32 kind, __u64 a, __u64 b, __u64 c, __u64 d, __u64 e, __u64 f)
+{
+	struct call call = { .args = { a, b, c, d, e, f } };
+
+	if (current_in_scope())
+		put_call(kind, &call);
+	return 0;
+}
+
+/* The call that ends; false: it is not in scope, or its beginning was not seen. */
+static __always_inline bool take_call(__u32 kind, struct call *out)
+{
+	__u64 key = call_key(kind);
+	struct call *call = bpf_map_lookup_elem(&calls, &key);
+
+	if (!call)
+		return false;
+	*out = *call;
+	bpf_map_delete_elem(&calls, &key);
+	return true;
+}
+
+/* ---- Hooks ----
+ *
+ * Each defines the programs of one function or system call for the tiers. EXPRESSION is the body; in it, A(n) is the
+ * n-th argument and RET the result. */
+
+/* Seen once, at the beginning. */
+#define ON_ENTRY(name, function, expression)                             \
+	SEC("fentry/" #function) int name##__fentry(__u64 *ctx)          \
+	{                                                                \
+		return expression(FENTRY_ARG);                           \
+	}                                                                \
+	SEC("kprobe/" #function) int name##__kprobe(struct pt_regs *ctx) \
+	{                                                                \
+		return expression(KPROBE_ARG);                           \
+	}
+#define FENTRY_ARG(n) ctx[n]
+#define KPROBE_ARG(n) KPROBE_ARG_##n
+#define KPROBE_ARG_0 PT_REGS_PARM1(ctx)
+#define KPROBE_ARG_1 PT_REGS_PARM2(ctx)
+#define KPROBE_ARG_2 PT_REGS_PARM3(ctx)
+#define KPROBE_ARG_3 PT_REGS_PARM4(ctx)
+#define KPROBE_ARG_4 PT_REGS_PARM5(ctx)
+#define KPROBE_ARG_5 PT_REGS_PARM6(ctx)
+
+/* Seen at the beginning, and at the end with nothing but the result. */
+#define ON_BOTH(name, suffix, function, nargs, begins, ends)                           \
+	SEC("fentry/" #function) int name##__fentry##suffix(__u64 *ctx)                \
+	{                                                                              \
+		return begins(FENTRY_ARG);                                             \
+	}                                                                              \
+	SEC("fexit/" #function) int name##__fexit##suffix(__u64 *ctx)                  \
+	{                                                                              \
+		return ends(ctx[nargs]);                                               \
+	}                                                                              \
+	SEC("kprobe/" #function) int name##__kprobe##suffix(struct pt_regs *ctx)       \
+	{                                                                              \
+		return begins(KPROBE_ARG);                                             \
+	}                                                                              \
+	SEC("kretprobe/" #function) int name##__kretprobe##suffix(struct pt_regs *ctx) \
+	{                                                                              \
+		return ends(PT_REGS_RC(ctx));                                          \
+	}
+
+/* Seen once, at the end, with the arguments; a kprobe keeps them from the beginning. */
+#define ON_RETURN(name, suffix, function, kind, nargs, body)                                                     \
+	SEC("fexit/" #function) int name##__fexit##suffix(__u64 *ctx)                                            \
+	{                                                                                                        \
+		__u64 *args = ctx;                                                                               \
+                                                                                                                 \
+		return current_in_scope() ? body(ctx, args, ctx[nargs]) : 0;                                     \
+	}                                                                                                        \
+	SEC("kprobe/" #function) int name##__kprobe##suffix(struct pt_regs *ctx)                                 \
+	{                                                                                                        \
+		return keep_call(kind, KPROBE_ARG_0, KPROBE_ARG_1, KPROBE_ARG_2, KPROBE_ARG_3, KPROBE_ARG_4, 0); \
+	}                                                                                                        \
+	SEC("kretprobe/" #function) int name##__kretprobe##suffix(struct pt_regs *ctx)                           \
+	{                                                                                                        \
+		struct call call;                                                                                \
+                                                                                                                 \
+		return take_call(kind, &call) ? body(ctx, call.args, PT_REGS_RC(ctx)) : 0;                       \
+	}
+
+/* A system call's tracepoints, the last rung. The kernel refuses a program that reads more arguments than there are. */
+#define CALL_ARG(n, nargs) ((n) < (nargs) ? ctx->args[(n) < (nargs) ? (n) : 0] : 0)
+#define ON_SYSCALL(name, syscall, kind, nargs, body)                                                                   \
+	SEC("tracepoint/syscalls/sys_enter_" #syscall) int name##__enter(struct sys_enter_ctx *ctx)                    \
+	{                                                                                                              \
+		return keep_call(kind, CALL_ARG(0, nargs), CALL_ARG(1, nargs), CALL_ARG(2, nargs), CALL_ARG(3, nargs), \
+				 CALL_ARG(4, nargs), CALL_ARG(5, nargs));                                              \
+	}                                                                                                              \
+	SEC("tracepoint/syscalls/sys_exit_" #syscall) int name##__exit(struct sys_exit_ctx *ctx)                       \
+	{                                                                                                              \
+		struct call call;                                                                                      \
+                                                                                                                       \
+		return take_call(kind, &call) ? body(ctx, call.args, ctx->ret) : 0;                                    \
+	}
+
+/* An argument of a system call, from the registers that its function was given. Their layout is ABI, hence no CO-RE
+ * (whose names for them differ between the kernel's and the user's headers). */
+#define SAVED_REGISTER(regs, type, member)                                                                         \
+	({                                                                                                         \
+		unsigned long value_ = 0;                                                                          \
+		bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(regs) + __builtin_offsetof(type, member)); \
+		value_;                                                                                            \
+	})
+#if defined(__TARGET_ARCH_x86)
+#define SYSCALL_PARM1(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
+#define SYSCALL_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rsi)
+#define SYSCALL_PARM4(regs) SAVED_REGISTER(regs, struct pt_regs, r10)
+#define SYSCALL_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, r8)
+/* 32-bit programs pass them otherwise, and have functions of their own (arch/x86/include/asm/syscall_wrapper.h). */
+#define COMPAT_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rcx)
+#define COMPAT_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
+#else
+#define SYSCALL_PARM1(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[0])
+#define SYSCALL_PARM2(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[1])
+#define SYSCALL_PARM4(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[3])
+#define SYSCALL_PARM5(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[4])
+#endif
