@@ -61,9 +61,14 @@ struct {
 		__type(value, record);            \
 	} name SEC(".maps")
 
+static __always_inline __u32 scratch_row(int copy)
+{
+	return bpf_get_smp_processor_id() * (stand_ins ? COPIES : 1) + copy;
+}
+
 static __always_inline void *scratch_of(void *map, int copy)
 {
-	__u32 row = bpf_get_smp_processor_id() * COPIES + copy;
+	__u32 row = scratch_row(copy);
 
 	return bpf_map_lookup_elem(map, &row);
 }

@@ -71,7 +71,7 @@ __noinline int make_piece(__u32 row, __u64 time_ns, __u64 start, __u64 total)
  * than needed when a piece was lost or could not be read. */
 static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total, const int copy)
 {
-	__u32 row = bpf_get_smp_processor_id() * COPIES + copy;
+	__u32 row = scratch_row(copy);
 	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
 
 	if (!s)
@@ -268,6 +268,26 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 
 /* ---- scripts: security_bprm_check(bprm), once for each file of a #! chain, outermost first ---- */
 
+/* The thread that calls exec, by its process; only when it is not the leader, whose id it takes. sched_process_exec
+ * tells it; finalize_exec does not. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, __u32);
+} exec_threads SEC(".maps");
+
+static __always_inline void note_exec_thread(void)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u32 tgid = id >> 32, tid = id;
+
+	if (tid != tgid)
+		bpf_map_update_elem(&exec_threads, &tgid, &tid, BPF_ANY);
+	else if (bpf_map_lookup_elem(&exec_threads, &tgid)) /* of an exec that failed */
+		bpf_map_delete_elem(&exec_threads, &tgid);
+}
+
 struct script_scratch {
 	struct exec_script rec;
 	__u8 tail[PATH_BYTES];
@@ -384,6 +404,34 @@ WITH_STAND_INS("tp_btf/sched_process_exit", process_exit__tp_btf, __u64,
 	       exit_body(ctx, (struct task_struct *)ctx[0], true, copy))
 WITH_STAND_INS("raw_tp/sched_process_exit", process_exit__raw_tp, struct bpf_raw_tracepoint_args,
 	       exit_body(ctx, (void *)ctx->args[0], false, copy))
+/* The functions beside these tracepoints, for kernels that can preempt a tracepoint's program (docs/decisions/0006): a
+ * kprobe runs with preemption off, so none is skipped. */
+
+/* uprobe_copy_process(task, clone_flags): right after task_newtask. */
+SEC("kprobe/uprobe_copy_process")
+int process_fork__kprobe(struct pt_regs *ctx)
+{
+	return fork_body(ctx, (void *)PT_REGS_PARM1(ctx), PT_REGS_PARM2(ctx), false, 0);
+}
+
+/* finalize_exec(bprm): the last thing that loading a binary does, shortly before sched_process_exec. */
+SEC("kprobe/finalize_exec")
+int process_exec__kprobe(struct pt_regs *ctx)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u32 tgid = BPF_CORE_READ(task, tgid);
+	__u32 *thread = bpf_map_lookup_elem(&exec_threads, &tgid);
+
+	return exec_body(ctx, task, thread ? *thread : tgid, (void *)PT_REGS_PARM1(ctx), false, 0);
+}
+
+/* exit_files(task): shortly after sched_process_exit. */
+SEC("kprobe/exit_files")
+int process_exit__kprobe(struct pt_regs *ctx)
+{
+	return exit_body(ctx, (void *)PT_REGS_PARM1(ctx), false, 0);
+}
+
 /* No stand-ins: function entry programs run in the opposite order of attaching, which their turns do not allow for. */
 SEC("fentry/security_bprm_check")
 int exec_script__fentry(__u64 *ctx)
@@ -394,6 +442,7 @@ int exec_script__fentry(__u64 *ctx)
 SEC("kprobe/security_bprm_check")
 int exec_script__kprobe(struct pt_regs *ctx)
 {
+	note_exec_thread();
 	return script_body(ctx, (void *)PT_REGS_PARM1(ctx), 0);
 }
 

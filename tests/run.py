@@ -940,4 +940,6 @@ def main(arguments):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell starts what it sends to the background with SIGINT ignored; the programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))

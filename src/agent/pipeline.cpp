@@ -16,9 +16,6 @@ constexpr std::size_t processes_kept = 65536;
 constexpr std::size_t script_chains_kept = 1024;
 constexpr std::size_t cgroups_kept = 16384;
 
-ProcessKey key_of(const wire_task& task) {
-  return {task.pid, task.start_ns};
-}
 ProcessKey parent_of(const wire_task& task) {
   return {task.parent_pid, task.parent_start_ns};
 }

@@ -14,10 +14,6 @@
 namespace nightjar {
 namespace {
 
-ProcessKey key_of(const wire_task& task) {
-  return {task.pid, task.start_ns};
-}
-
 std::string name_json(const wire_task& task) {
   return json::quoted({task.comm, strnlen(task.comm, sizeof task.comm)});
 }

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "wire/base.h"
 #include "wire/encoder.hpp"
 
 namespace nightjar {
@@ -29,6 +30,10 @@ struct ProcessKey {
   std::uint64_t start_ns = 0;  ///< boot clock
   bool operator==(const ProcessKey&) const = default;
 };
+
+inline ProcessKey key_of(const wire_task& task) {
+  return {task.pid, task.start_ns};
+}
 
 struct Process {
   ProcessKey key;

@@ -86,6 +86,12 @@ const std::vector<GroupSpec>& program_groups() {
         {Kind::exit, "process_exit"},
         {Kind::process_snapshot, "process_snapshot"}},
        {
+           // Where a task can be preempted in a tracepoint's program, which is then skipped for others, only kprobes
+           // see everything (docs/decisions/0006).
+           ProgramVersion("kprobe", {Program("exec_script__kprobe"), Program("process_fork__kprobe"),
+                                     Program("process_exec__kprobe"), Program("process_exit__kprobe"), snapshot})
+               .require(Feature::kprobe)
+               .require(Feature::preemptible_tracepoints),
            // The script hook stands first: where it is refused, nothing else was loaded in vain. Asking for the
            // features first is cheaper still (132 ms to the last program here, against 300 when just trying).
            ProgramVersion("btf", {Program("exec_script__fentry"), Program("process_fork__tp_btf"),

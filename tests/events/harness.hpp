@@ -173,10 +173,9 @@ void expect_same(const json& exec_event, const json& report, const Comparison& w
 /// Names of the capabilities in a mask as /proc/PID/status has it.
 Strings capability_names(const std::string& hex_mask);
 
-// Since 7.0 a task can be preempted in a tracepoint's program, and the kernel skips the program for other tasks
-// meanwhile. The stand-ins (bpf/turn.bpf.h) leave next to nothing of that where a program takes microseconds; under
-// emulation it takes milliseconds, and a storm finds all three copies busy now and then. What is missed is told
-// ("missed"), as a bound.
+// Where the agent uses tracepoints on a kernel that preempts their programs (docs/decisions/0006), the kernel skips
+// them for other tasks meanwhile: under emulation, where a program takes milliseconds, a storm misses some, told as
+// "missed".
 #define SKIP_WHERE_PREEMPTED()                                                                             \
   do {                                                                                                     \
     if (preempted_under_emulation())                                                                       \

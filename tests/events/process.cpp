@@ -106,7 +106,8 @@ bool in_vm() {
 
 bool preempted_under_emulation() {
   static const bool preempted = [] {
-    if (!in_vm()) return false;
+    const auto tier = environment("NIGHTJAR_TEST_TIER");
+    if (!in_vm() || (tier != "btf" && tier != "tracepoint")) return false;
     const auto outcome = run_agent({.arguments = {"doctor", "--json"}});
     return outcome.out.find(R"("feature":"preemptible_tracepoints","answer":"yes")") != std::string::npos;
   }();

@@ -18,6 +18,7 @@ class Kernel:
     features: frozenset  # it must have these
     lacks: frozenset
     matrix: bool
+    crossed: bool
 
 
 def parse(text):
@@ -39,6 +40,7 @@ def parse(text):
             features=(frozenset(section["features"].split()) | also) - lacks,
             lacks=lacks,
             matrix=section.getboolean("matrix"),
+            crossed=section.getboolean("crossed"),
         )
     return kernels
 
