@@ -63,7 +63,7 @@ struct {
 
 static __always_inline __u32 scratch_row(int copy)
 {
-	return bpf_get_smp_processor_id() * (stand_ins ? COPIES : 1) + copy;
+	return bpf_get_smp_processor_id() * COPIES + copy;
 }
 
 static __always_inline void *scratch_of(void *map, int copy)

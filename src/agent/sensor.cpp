@@ -137,8 +137,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   group.btf_path = options.btf_path;
   group.log = log;
   constant(group, "use_ring", std::uint32_t{ring_});
-  const bool stand_ins = features_.has(Feature::preemptible_tracepoints);
-  constant(group, "stand_ins", std::uint32_t{stand_ins});
+  constant(group, "stand_ins", std::uint32_t{features_.has(Feature::preemptible_tracepoints)});
   constant(group, "sequence_base", sequence_base_);
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
   const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
@@ -149,7 +148,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
 
   const std::uint32_t cpus = possible_cpus();
   for (const auto& map : blueprint.maps()) {
-    if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * (stand_ins ? copies : 1);
+    if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * copies;
   }
   group.maps["path_rows"].max_entries = cpus * path_users;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
