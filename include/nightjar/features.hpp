@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "nightjar/api.hpp"
 #include "nightjar/result.hpp"
 
 namespace nightjar {
@@ -33,10 +34,10 @@ enum class Feature : std::uint8_t {
 
 inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::preemptible_tracepoints) + 1;
 
-std::string_view to_string(Feature feature);
+NIGHTJAR_API std::string_view to_string(Feature feature);
 
 /// The feature of that name, or not_found with the nearest name in its text.
-Result<Feature> feature_from_string(std::string_view name);
+NIGHTJAR_API Result<Feature> feature_from_string(std::string_view name);
 
 /// A probe's answer. Only yes and no are remembered; unknown is asked again.
 enum class Answer : std::uint8_t { yes, no, unknown };
@@ -48,7 +49,7 @@ struct FeatureAnswer {
 
 /// Probes on demand, once a feature, and can be told to pretend that a feature is absent, so that every fallback can be
 /// tried on one kernel. Not thread-safe.
-class Features {
+class NIGHTJAR_API Features {
  public:
   Features() = default;
   explicit Features(std::set<Feature> without) : without_(std::move(without)) {}

@@ -11,6 +11,8 @@
 
 #include <tl/expected.hpp>
 
+#include "nightjar/api.hpp"
+
 namespace nightjar {
 
 /// What the caller may do about an error. The text of an Error is for people; decide by this.
@@ -27,7 +29,7 @@ enum class errc : std::uint8_t {
 
 /// One failure: what the caller may do (code), the errno behind it (0: none), one sentence, an optional long
 /// detail (a verifier log), and the failures that led to it.
-class [[nodiscard]] Error {
+class [[nodiscard]] NIGHTJAR_API Error {
  public:
   Error(errc code, std::string what, int sys = 0) : code_(code), sys_(sys), what_(std::move(what)) {}
 
@@ -56,12 +58,12 @@ class [[nodiscard]] Error {
 
 /// The error and its causes, a line each, indented; of a verifier log only the last lines that say why, with
 /// the number of lines left out.
-std::string to_string(const Error& error);
+NIGHTJAR_API std::string to_string(const Error& error);
 
 /// The same with every detail in full.
-std::string to_string_verbose(const Error& error);
+NIGHTJAR_API std::string to_string_verbose(const Error& error);
 
-std::string_view to_string(errc code);
+NIGHTJAR_API std::string_view to_string(errc code);
 
 /// A value or an Error. Ignoring one is a warning, and an error in this project's own builds.
 template <class T = void>

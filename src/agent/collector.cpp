@@ -110,6 +110,7 @@ Result<std::size_t> Collector::drain(bool last) {
   for (EventSource& source : sensor_->sources()) {
     std::size_t here = 0;
     auto consumed = source.consume([&](const EventView& view) {
+      if (view.lost != 0) return Visit::go_on;  // the programs count their losses by themselves, by kind
       if (merges_) {
         merger_.add(view.bytes);
       } else {

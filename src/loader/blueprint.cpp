@@ -2,6 +2,7 @@
 #include "nightjar/blueprint.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include <fcntl.h>
@@ -22,6 +23,7 @@ struct ProgramBlueprint::Parsed {
   std::string name;
   std::vector<std::byte> bytes;
   std::string license;
+  std::optional<std::uint32_t> kernel_version;
   std::vector<ProgramInfo> programs;
   std::vector<MapInfo> maps;
 };
@@ -64,11 +66,13 @@ ProgramBlueprint::ProgramInfo describe(const bpf_program* program, const ElfImag
                                      .section = section != nullptr ? section : "",
                                      .kind = ProgramKind::other,
                                      .attach_point = {},
+                                     .names_syscall = false,
                                      .instructions = ::bpf_program__insn_cnt(program),
                                      .maps = {}};
   const SectionMeaning meaning = read_section_name(info.section);
   info.kind = meaning.kind;
   info.attach_point = meaning.attach_point;
+  info.names_syscall = meaning.names_syscall;
   const auto maps = image.maps_of(info.name);
   info.maps.assign(maps.begin(), maps.end());
   return info;
@@ -88,6 +92,7 @@ Result<ProgramBlueprint> ProgramBlueprint::from_bytes(std::span<const std::byte>
   auto image = ElfImage::parse(parsed->bytes);
   if (!image) return std::move(image).error().in(parsed->name);
   parsed->license = image->license();
+  parsed->kernel_version = image->kernel_version();
 
   LibbpfCapture capture;
   bpf_object_open_opts options{};
@@ -123,6 +128,9 @@ const std::string& ProgramBlueprint::name() const {
 }
 const std::string& ProgramBlueprint::license() const {
   return parsed_->license;
+}
+std::optional<std::uint32_t> ProgramBlueprint::kernel_version() const {
+  return parsed_->kernel_version;
 }
 const std::vector<ProgramBlueprint::ProgramInfo>& ProgramBlueprint::programs() const {
   return parsed_->programs;

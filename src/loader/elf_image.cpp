@@ -128,11 +128,30 @@ class ElfImage::Reader {
     if (section.header.sh_type == SHT_SYMTAB) NIGHTJAR_CHECK(twice(symtab_));
     if (section.name == ".maps") NIGHTJAR_CHECK(twice(maps_section_));
     if (section.name == "license") image_.license_ = c_string(section.data);
+    if (section.name == "version") NIGHTJAR_CHECK(read_version(section.data));
+    if (section.name == "maps" || section.name.starts_with("maps/")) return old_maps(section.name);
     if (section.name == ".BTF") {
       NIGHTJAR_CHECK(twice(btf_));
       if (auto sound = check_btf(section.data); !sound) return std::move(sound).error().in(".BTF");
     }
     return {};
+  }
+
+  Result<> read_version(std::span<const std::byte> data) {
+    constexpr std::uint32_t whatever_runs = 0xfffffffe;
+    std::uint32_t number = 0;
+    if (data.size() != sizeof(number)) return corrupt("section version does not hold 4 bytes");
+    std::memcpy(&number, data.data(), sizeof(number));
+    if (number != whatever_runs) image_.kernel_version_ = number;
+    return {};
+  }
+
+  static Error old_maps(const std::string& section) {
+    return {errc::unsupported,
+            "section " + section +
+                " defines maps the old way, as struct bpf_map_def, which libbpf dropped in 1.0. Define them as "
+                "struct { __uint(type, ...); __type(key, ...); __type(value, ...); __uint(max_entries, ...); } NAME "
+                "SEC(\".maps\"), with clang -g, and build the object again"};
   }
 
   static std::string c_string(std::span<const std::byte> data) {

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <span>
 #include <string>
@@ -22,6 +23,7 @@ class ElfImage {
   static Result<ElfImage> parse(std::span<const std::byte> bytes);
 
   [[nodiscard]] const std::string& license() const { return license_; }
+  [[nodiscard]] std::optional<std::uint32_t> kernel_version() const { return kernel_version_; }
   /// Maps that the function and what it calls refer to, by symbol name. All of the object's maps when a reference
   /// could not be resolved: creating one too many is safe, one too few is not.
   [[nodiscard]] std::set<std::string, std::less<>> maps_of(std::string_view function) const;
@@ -46,6 +48,7 @@ class ElfImage {
   [[nodiscard]] const MapSymbol* map_at(std::uint64_t offset) const;
 
   std::string license_;
+  std::optional<std::uint32_t> kernel_version_;
   std::vector<Function> functions_;
   std::vector<MapSymbol> maps_;
 };

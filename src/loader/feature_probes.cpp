@@ -13,17 +13,16 @@
 #include <bpf/btf.h>
 #include <linux/btf.h>
 #include <linux/perf_event.h>
-#include <linux/version.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 
 #include "handle.hpp"
 #include "kernel_refusal.hpp"
 #include "kernel_types.hpp"
-#include "kprobe.hpp"
+#include "kernel_version.hpp"
 #include "libbpf_log.hpp"
 #include "nightjar/unique_fd.hpp"
+#include "probe_event.hpp"
 #include "text.hpp"
 #include "tracefs.hpp"
 
@@ -49,16 +48,6 @@ Result<UniqueFd> make_map(bpf_map_type type, std::uint32_t key, std::uint32_t va
   return opened("create a map", ::bpf_map_create(type, nullptr, key, value, entries, options));
 }
 
-/// Kernels before 5.0 compare this number with their own for kprobe programs.
-std::uint32_t kernel_version() {
-  utsname names{};
-  unsigned major = 0;
-  unsigned minor = 0;
-  unsigned patch = 0;
-  if (::uname(&names) != 0 || std::sscanf(names.release, "%u.%u.%u", &major, &minor, &patch) < 2) return 0;  // NOLINT
-  return (major << 16) + (minor << 8) + (patch > 255 ? 255 : patch);
-}
-
 /// Loads "return 0".
 Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_attach_type{},
                               std::uint32_t btf_id = 0) {
@@ -72,7 +61,7 @@ Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_a
   options.attempts = 5;  // EAGAIN: a signal came while the verifier ran
   options.expected_attach_type = attach;
   options.attach_btf_id = btf_id;
-  if (type == BPF_PROG_TYPE_KPROBE) options.kern_version = kernel_version();
+  if (type == BPF_PROG_TYPE_KPROBE) options.kern_version = running_kernel_version();
   return opened("load a program", ::bpf_prog_load(type, nullptr, "GPL", code.data(), code.size(), &options));
 }
 
@@ -130,7 +119,7 @@ Result<> probe_kprobe() {
   const UniqueFd program = NIGHTJAR_TRY(load_nothing(BPF_PROG_TYPE_KPROBE));
   Error last(errc::unsupported, "no function to probe");
   for (const char* function : {"bpf_fentry_test1", "do_exit"}) {
-    auto event = open_kprobe(function);
+    auto event = open_probe({.target = function, .pid = std::nullopt});
     if (event) return set_program(*event, program);
     last = std::move(event).error();
   }

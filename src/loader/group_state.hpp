@@ -4,9 +4,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "attach.hpp"
 #include "handle.hpp"
 #include "libbpf_log.hpp"
 #include "nightjar/program_group.hpp"
@@ -16,8 +18,8 @@ namespace nightjar {
 /// What a loaded version owns.
 struct LoadedGroup::State {
   struct Attached {
-    bpf_program* program = nullptr;
-    std::vector<LinkHandle> links;
+    std::vector<Hold> holds;
+    UniqueFd program;  ///< of an adopted group; else the object owns it
   };
 
   State() = default;
@@ -25,17 +27,25 @@ struct LoadedGroup::State {
   State& operator=(const State&) = delete;
   ~State() {
     const LibbpfCapture quiet;
-    while (!attached.empty()) attached.pop_back();  // the last attached first
+    detach();
+    poller.reset();  // gives what is left to its handler
     object.reset();
   }
 
+  void detach() {
+    const LibbpfCapture quiet;
+    for (auto last = attached.rbegin(); last != attached.rend(); ++last) last->holds.clear();
+  }
+
   std::string version;
+  std::vector<std::string> remarks;
   std::vector<Error> passed_over;
   ObjectHandle object;
   std::vector<LoadedProgram> programs;
   std::vector<Attached> attached;  ///< one for each of `programs`, in the same order
-  /// By the blueprint's name: libbpf renames a map that is shared to what the kernel calls it.
-  std::map<std::string, bpf_map*, std::less<>> maps;
+  /// By the blueprint's name, which is longer than the kernel's; none where the map was not created.
+  std::map<std::string, std::optional<Map>, std::less<>> maps;
+  std::optional<EventPoller> poller;
 };
 
 }  // namespace nightjar

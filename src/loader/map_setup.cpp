@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "map_setup.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <optional>
 #include <string_view>
+
+#include <unistd.h>
 
 #include <linux/bpf.h>
 
@@ -60,7 +64,19 @@ Result<> share(bpf_map* map, const std::string& name, const Map& open) {
   return checked(name, "shared map", ::bpf_map__reuse_fd(map, open.fd()));  // libbpf duplicates it
 }
 
-Result<> apply(bpf_map* map, const std::string& name, const MapSettings& settings) {
+/// A ring buffer's size is a power of two of pages; the kernel refuses others.
+std::uint32_t ring_buffer_size(const std::string& name, std::uint32_t wanted, std::vector<std::string>& remarks) {
+  constexpr std::uint32_t largest = std::uint32_t{1} << 31;
+  const auto page = static_cast<std::uint32_t>(::sysconf(_SC_PAGESIZE));
+  const std::uint32_t size = std::max(page, wanted > largest ? largest : std::bit_ceil(wanted));
+  if (size != wanted) {
+    remarks.push_back("ring buffer " + name + ": asked for " + std::to_string(wanted) + " bytes, took " +
+                      std::to_string(size) + " (a power of two of pages)");
+  }
+  return size;
+}
+
+Result<> apply(bpf_map* map, const std::string& name, const MapSettings& settings, std::vector<std::string>& remarks) {
   if (settings.type) NIGHTJAR_CHECK(set_type(map, name, *settings.type));
   if (settings.key_size) NIGHTJAR_CHECK(checked(name, "key size", ::bpf_map__set_key_size(map, *settings.key_size)));
   if (settings.value_size) {
@@ -68,7 +84,9 @@ Result<> apply(bpf_map* map, const std::string& name, const MapSettings& setting
   }
   // A perf event array always has one entry for each CPU; its users give entries for the ring buffer it may replace.
   if (settings.max_entries && ::bpf_map__type(map) != BPF_MAP_TYPE_PERF_EVENT_ARRAY) {
-    NIGHTJAR_CHECK(checked(name, "entries", ::bpf_map__set_max_entries(map, *settings.max_entries)));
+    std::uint32_t entries = *settings.max_entries;
+    if (::bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) entries = ring_buffer_size(name, entries, remarks);
+    NIGHTJAR_CHECK(checked(name, "entries", ::bpf_map__set_max_entries(map, entries)));
   }
   if (settings.share != nullptr) return share(map, name, *settings.share);
   return {};
@@ -77,7 +95,7 @@ Result<> apply(bpf_map* map, const std::string& name, const MapSettings& setting
 }  // namespace
 
 Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std::set<std::string, std::less<>>& used,
-                     const Features& features) {
+                     const Features& features, std::vector<std::string>& remarks) {
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
     if (::bpf_map__is_internal(map)) continue;
@@ -87,7 +105,7 @@ Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std:
       continue;
     }
     if (const auto settings = options.maps.find(name); settings != options.maps.end()) {
-      NIGHTJAR_CHECK(apply(map, name, settings->second));
+      NIGHTJAR_CHECK(apply(map, name, settings->second, remarks));
     }
     const auto feature = feature_of(static_cast<std::uint32_t>(::bpf_map__type(map)));
     if (feature && features.pretends_without(*feature)) {

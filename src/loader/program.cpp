@@ -11,6 +11,12 @@ std::string_view to_string(ProgramKind kind) {
       return "kprobe";
     case ProgramKind::kretprobe:
       return "kretprobe";
+    case ProgramKind::uprobe:
+      return "uprobe";
+    case ProgramKind::uretprobe:
+      return "uretprobe";
+    case ProgramKind::usdt:
+      return "usdt";
     case ProgramKind::tracepoint:
       return "tracepoint";
     case ProgramKind::raw_tracepoint:
@@ -27,6 +33,10 @@ std::string_view to_string(ProgramKind kind) {
       return "lsm";
     case ProgramKind::iterator:
       return "iter";
+    case ProgramKind::cgroup:
+      return "cgroup";
+    case ProgramKind::socket:
+      return "socket";
     case ProgramKind::other:
       return "other";
   }
@@ -53,6 +63,21 @@ Program& Program::optional() {
 
 Program& Program::kind(ProgramKind kind) {
   kind_ = kind;
+  return *this;
+}
+
+Program& Program::pid(int process) {
+  pid_ = process;
+  return *this;
+}
+
+Program& Program::socket(int descriptor) {
+  socket_ = descriptor;
+  return *this;
+}
+
+Program& Program::tail_call(std::string map, std::uint32_t index) {
+  tail_call_ = TailCallSlot{.map = std::move(map), .index = index};
   return *this;
 }
 

@@ -7,13 +7,13 @@
 #include <iterator>
 #include <utility>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <bpf/bpf.h>
 #include <linux/bpf.h>
 
 #include "group_state.hpp"
+#include "memlock.hpp"
 #include "text.hpp"
 #include "version_loader.hpp"
 
@@ -94,15 +94,31 @@ Result<Map> LoadedGroup::map(std::string_view name) const {
     for (const auto& [known, map] : state_->maps) names.emplace_back(known);
     return Error(errc::not_found, "no map " + text::quoted(name) + text::did_you_mean(name, names));
   }
-  const bpf_map* map = found->second;
-  if (::bpf_map__fd(map) < 0) {
+  if (!found->second) {
     return Error(errc::unsupported, "map " + text::quoted(name) + " was not created: no loaded program of version " +
                                         state_->version + " uses it");
   }
-  UniqueFd copy(::fcntl(::bpf_map__fd(map), F_DUPFD_CLOEXEC, 3));
-  if (!copy.valid()) return Error::from_errno("map " + text::quoted(name) + ": duplicate");
-  return Map(std::string(name), std::move(copy), static_cast<std::uint32_t>(::bpf_map__type(map)),
-             ::bpf_map__key_size(map), ::bpf_map__value_size(map), ::bpf_map__max_entries(map));
+  return found->second->duplicate();
+}
+
+std::vector<std::string> LoadedGroup::map_names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, map] : state_->maps) {
+    if (map) names.push_back(name);
+  }
+  return names;
+}
+
+const std::vector<std::string>& LoadedGroup::remarks() const {
+  return state_->remarks;
+}
+
+EventPoller* LoadedGroup::poller() const {
+  return state_->poller ? &*state_->poller : nullptr;
+}
+
+void LoadedGroup::detach() {
+  state_->detach();
 }
 
 Result<std::vector<std::byte>> LoadedGroup::read_iterator(std::string_view name) const {
@@ -112,7 +128,8 @@ Result<std::vector<std::byte>> LoadedGroup::read_iterator(std::string_view name)
   }
   const std::string what = "iterator " + text::quoted(name);
   const auto& attached = state_->attached[static_cast<std::size_t>(program - state_->programs.data())];
-  const UniqueFd iterator(::bpf_iter_create(::bpf_link__fd(attached.links.front().get())));
+  const UniqueFd iterator(
+      ::bpf_iter_create(attached.holds.empty() ? -1 : ::bpf_link__fd(attached.holds.front().link.get())));
   if (!iterator.valid()) return Error::from_errno(what);
   std::vector<std::byte> all;
   std::vector<std::byte> chunk(std::size_t{64} << 10);
@@ -126,23 +143,63 @@ Result<std::vector<std::byte>> LoadedGroup::read_iterator(std::string_view name)
   }
 }
 
-Result<LoadedGroup> ProgramGroup::load(const ProgramBlueprint& blueprint, std::span<const ProgramVersion> versions) {
+namespace {
+
+/// Opens every buffer of the group, for load()'s `on_event`.
+Result<EventPoller> start_poller(const LoadedGroup& group, const GroupOptions& options, const EventHandler& on_event,
+                                 std::vector<std::string>& remarks) {
+  std::vector<EventSource> sources;
+  for (const std::string& name : group.map_names()) {
+    const Map map = NIGHTJAR_TRY(group.map(name));
+    if (map.type() != BPF_MAP_TYPE_RINGBUF && map.type() != BPF_MAP_TYPE_PERF_EVENT_ARRAY) continue;
+    sources.push_back(NIGHTJAR_TRY(EventSource::open(map, options.events)));
+    if (!sources.back().rounding().empty()) remarks.push_back(sources.back().rounding());
+  }
+  if (sources.empty())
+    return Error(errc::invalid, "on_event is given, but no loaded program uses a ring or perf buffer");
+  return EventPoller::start(std::move(sources), on_event, options.poller);
+}
+
+}  // namespace
+
+Result<LoadedGroup> ProgramGroup::load_version(const ProgramBlueprint& blueprint, const ProgramVersion& version,
+                                               Features& features, const EventHandler& on_event) {
+  VersionLoader loader(blueprint, version, options_, features);
+  LoadedGroup group(NIGHTJAR_TRY(loader.load()));
+  LoadedGroup::State& state = *group.state_;
+  if (options_.before_attach) NIGHTJAR_CHECK(options_.before_attach(group));
+  if (on_event) state.poller.emplace(NIGHTJAR_TRY(start_poller(group, options_, on_event, state.remarks)));
+  NIGHTJAR_CHECK(loader.attach(state));
+  return group;
+}
+
+Result<LoadedGroup> ProgramGroup::load(const Result<ProgramBlueprint>& blueprint,
+                                       std::span<const ProgramVersion> versions, const EventHandler& on_event) {
+  if (!blueprint) return blueprint.error();
   if (versions.empty()) return Error(errc::invalid, options_.name + ": no version to load");
+  MemlockChange memlock;
+  if (options_.memlock_bytes) NIGHTJAR_CHECK(memlock.set(*options_.memlock_bytes));
   Features own;
   Features& features = options_.features != nullptr ? *options_.features : own;
   std::vector<Error> errors;
-  for (const ProgramVersion& version : versions) {
-    auto loaded = VersionLoader(blueprint, version, options_, features).load();
+  for (std::size_t index = 0; index < versions.size(); ++index) {
+    ProgramVersion version = versions[index];
+    if (version.name.empty()) version.name = std::to_string(index + 1);
+    auto loaded = load_version(*blueprint, version, features, on_event);
     if (loaded) {
-      (*loaded)->passed_over = std::move(errors);
-      return LoadedGroup(std::move(*loaded));
+      loaded->state_->passed_over = std::move(errors);
+      memlock.keep();
+      for (const std::string& remark : loaded->remarks()) {
+        if (options_.log) options_.log(LogLevel::info, options_.name + ": " + remark);
+      }
+      return loaded;
     }
     errors.push_back(std::move(loaded).error().in("version " + text::quoted(version.name)));
     if (options_.log) options_.log(LogLevel::info, options_.name + ": " + errors.back().what());
   }
   const errc code = code_for_all(errors);
   const int sys = errors.back().sys();
-  return Error(code, options_.name + ": no version of " + blueprint.name() + " works here", sys)
+  return Error(code, options_.name + ": no version of " + blueprint->name() + " works here", sys)
       .because(std::move(errors));
 }
 

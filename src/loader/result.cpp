@@ -11,8 +11,6 @@
 namespace nightjar {
 namespace {
 
-constexpr int kernel_enotsupp = 524;
-
 errc code_of(int sys) {
   switch (sys) {
     case EPERM:
@@ -22,7 +20,7 @@ errc code_of(int sys) {
       return errc::not_found;
     case ENOSYS:
     case EOPNOTSUPP:
-    case kernel_enotsupp:
+    case text::kernel_enotsupp:
       return errc::unsupported;
     case EBUSY:
     case EAGAIN:

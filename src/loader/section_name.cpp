@@ -12,8 +12,19 @@ struct Convention {
   ProgramKind kind;
 };
 
-// ksyscall, uprobe, usdt and the network kinds are not attached by this library: other.
+// What is not here (kprobe.multi, xdp, tc, struct_ops, ...) is loaded and left to the caller: other.
 constexpr std::array conventions{
+    Convention{"ksyscall", ProgramKind::kprobe},
+    Convention{"kretsyscall", ProgramKind::kretprobe},
+    Convention{"uprobe", ProgramKind::uprobe},
+    Convention{"uprobe.s", ProgramKind::uprobe},
+    Convention{"uretprobe", ProgramKind::uretprobe},
+    Convention{"uretprobe.s", ProgramKind::uretprobe},
+    Convention{"usdt", ProgramKind::usdt},
+    Convention{"cgroup", ProgramKind::cgroup},
+    Convention{"cgroup_skb", ProgramKind::cgroup},
+    Convention{"sockops", ProgramKind::cgroup},
+    Convention{"socket", ProgramKind::socket},
     Convention{"kprobe", ProgramKind::kprobe},
     Convention{"kretprobe", ProgramKind::kretprobe},
     Convention{"tracepoint", ProgramKind::tracepoint},
@@ -44,8 +55,12 @@ SectionMeaning read_section_name(std::string_view section) {
   const std::string_view point = slash == std::string_view::npos ? std::string_view() : section.substr(slash + 1);
   const auto found = std::find_if(conventions.begin(), conventions.end(),
                                   [&](const Convention& convention) { return convention.prefix == prefix; });
-  if (found == conventions.end()) return {.kind = ProgramKind::other, .attach_point = point};
-  return {.kind = found->kind, .attach_point = point};
+  if (found == conventions.end()) return {.kind = ProgramKind::other, .names_syscall = false, .attach_point = point};
+  // What follows in a cgroup program's section says when it runs, not where it is attached.
+  const bool has_point = found->kind != ProgramKind::cgroup && found->kind != ProgramKind::socket;
+  return {.kind = found->kind,
+          .names_syscall = prefix == "ksyscall" || prefix == "kretsyscall",
+          .attach_point = has_point ? point : std::string_view()};
 }
 
 }  // namespace nightjar

@@ -9,6 +9,7 @@ namespace nightjar {
 
 struct SectionMeaning {
   ProgramKind kind;
+  bool names_syscall;             ///< "ksyscall": the attach point is a system call
   std::string_view attach_point;  ///< points into the section's name; may be empty
 };
 

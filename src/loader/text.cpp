@@ -9,8 +9,6 @@
 namespace nightjar::text {
 namespace {
 
-constexpr int kernel_enotsupp = 524;
-
 /// Levenshtein's distance.
 std::size_t distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);

@@ -8,6 +8,9 @@
 
 namespace nightjar::text {
 
+/// The kernel's own ENOTSUPP, which it lets slip out to user space and libc does not know.
+inline constexpr int kernel_enotsupp = 524;
+
 /// The candidate that `name` was probably meant to be; empty when none is near.
 std::string_view nearest(std::string_view name, const std::vector<std::string_view>& candidates);
 

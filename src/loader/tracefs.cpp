@@ -15,6 +15,7 @@
 
 #include <linux/perf_event.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 
@@ -40,6 +41,13 @@ std::string unescape(std::string_view text) {
   return out;
 }
 
+UniqueFd open_root(const std::string& path) {
+  UniqueFd root(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  struct statfs status{};
+  if (root.valid() && (::fstatfs(root.get(), &status) != 0 || status.f_type != tracefs_magic)) root.reset();
+  return root;
+}
+
 /// A tracefs that is mounted where this process can reach it; not valid when there is none. Paths are not tried
 /// blindly: touching /sys/kernel/debug/tracing would mount one.
 UniqueFd open_mounted() {
@@ -50,18 +58,76 @@ UniqueFd open_mounted() {
     std::string path;
     std::string type;
     if (!(fields >> source >> path >> type) || type != "tracefs") continue;
-    UniqueFd root(::open(unescape(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    struct statfs status{};
-    if (root.valid() && ::fstatfs(root.get(), &status) == 0 && status.f_type == tracefs_magic) return root;
+    if (UniqueFd root = open_root(unescape(path)); root.valid()) return root;
+  }
+  return UniqueFd();
+}
+
+/// Before 4.1 the files were debugfs's own, in the same place.
+UniqueFd open_in_debugfs() {
+  std::ifstream mounts("/proc/self/mounts");
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string source;
+    std::string path;
+    std::string type;
+    if (!(fields >> source >> path >> type) || type != "debugfs") continue;
+    UniqueFd root(::open((unescape(path) + "/tracing").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (root.valid() && ::faccessat(root.get(), "events", F_OK, 0) == 0) return root;
   }
   return UniqueFd();
 }
 
 }  // namespace
 
-Result<Tracefs> Tracefs::open() {
+Result<Tracefs> Tracefs::open(const std::string& mount_at) {
   if (UniqueFd mounted = open_mounted(); mounted.valid()) return Tracefs(std::move(mounted));
-  return open_private();
+  auto own = open_private();
+  if (own || own.error().sys() != ENOSYS) return own;
+  // Only now: looking into a debugfs mounts a tracefs there, where the kernel has both.
+  if (UniqueFd old = open_in_debugfs(); old.valid()) return Tracefs(std::move(old));
+  if (!mount_at.empty()) return mount(mount_at);
+  return std::move(own).error().in("set GroupOptions::mount_tracefs_at, or mount it");
+}
+
+Result<Tracefs> Tracefs::mount(const std::string& path) {
+  if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST && errno != EPERM && errno != EROFS) {
+    return Error::from_errno("make directory " + path);
+  }
+  constexpr unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RELATIME;
+  if (::mount("tracefs", path.c_str(), "tracefs", flags, nullptr) != 0 && errno != EBUSY) {
+    return Error::from_errno("mount tracefs at " + path);
+  }
+  UniqueFd root = open_root(path);
+  if (!root.valid()) return Error::from_errno("open tracefs at " + path);
+  return Tracefs(std::move(root));
+}
+
+Result<Tracefs> Tracefs::duplicate() const {
+  UniqueFd copy(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 3));
+  if (!copy.valid()) return Error::from_errno("duplicate a descriptor of tracefs");
+  return Tracefs(std::move(copy));
+}
+
+Result<std::string> Tracefs::read(const std::string& file) const {
+  const UniqueFd fd(::openat(root_.get(), file.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return Error::from_errno("tracefs " + file);
+  std::string text;
+  std::array<char, 4096> chunk{};
+  for (;;) {
+    const ssize_t got = ::read(fd.get(), chunk.data(), chunk.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return Error::from_errno("tracefs " + file + ": read");
+    if (got == 0) return text;
+    text.append(chunk.data(), static_cast<std::size_t>(got));
+  }
+}
+
+Result<> Tracefs::append(const std::string& file, std::string_view line) const {
+  const UniqueFd fd(::openat(root_.get(), file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC));
+  if (!fd.valid()) return Error::from_errno("tracefs " + file);
+  if (::write(fd.get(), line.data(), line.size()) < 0) return Error::from_errno("tracefs " + file + ": write");
+  return {};
 }
 
 Result<Tracefs> Tracefs::open_private() {
@@ -101,7 +167,7 @@ Result<std::uint64_t> Tracefs::event_id(const std::string& event) const {
   return id;
 }
 
-Result<UniqueFd> open_tracepoint(std::uint64_t id) {
+Result<UniqueFd> open_tracepoint(std::uint64_t id, std::optional<int> pid) {
   perf_event_attr attributes{};
   attributes.size = sizeof(attributes);
   attributes.type = PERF_TYPE_TRACEPOINT;
@@ -109,7 +175,8 @@ Result<UniqueFd> open_tracepoint(std::uint64_t id) {
   attributes.sample_period = 1;
   attributes.wakeup_events = 1;
   // A program on a tracepoint's perf event runs on every CPU, whichever the event was opened on.
-  UniqueFd event(static_cast<int>(::syscall(SYS_perf_event_open, &attributes, -1, 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  UniqueFd event(static_cast<int>(
+      ::syscall(SYS_perf_event_open, &attributes, pid.value_or(-1), pid ? -1 : 0, -1, PERF_FLAG_FD_CLOEXEC)));
   if (!event.valid()) return Error::from_errno("perf_event_open of a tracepoint");
   return event;
 }

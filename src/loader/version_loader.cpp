@@ -6,50 +6,22 @@
 #include <optional>
 #include <utility>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <linux/bpf.h>
+#include <sys/mman.h>
 
 #include "constants.hpp"
 #include "kernel_refusal.hpp"
+#include "kernel_version.hpp"
+#include "kind_traits.hpp"
 #include "libbpf_log.hpp"
 #include "map_setup.hpp"
 #include "text.hpp"
 
 namespace nightjar {
 namespace {
-
-struct KindTraits {
-  bpf_prog_type type;
-  bpf_attach_type attach_type;
-  Feature feature;
-};
-
-std::optional<KindTraits> traits_of(ProgramKind kind) {
-  constexpr bpf_attach_type none{};
-  switch (kind) {
-    case ProgramKind::kprobe:
-    case ProgramKind::kretprobe:
-      return KindTraits{BPF_PROG_TYPE_KPROBE, none, Feature::kprobe};
-    case ProgramKind::tracepoint:
-      return KindTraits{BPF_PROG_TYPE_TRACEPOINT, none, Feature::tracepoint};
-    case ProgramKind::raw_tracepoint:
-      return KindTraits{BPF_PROG_TYPE_RAW_TRACEPOINT, none, Feature::raw_tracepoint};
-    case ProgramKind::tp_btf:
-      return KindTraits{BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, Feature::tp_btf};
-    case ProgramKind::fentry:
-      return KindTraits{BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, Feature::fentry};
-    case ProgramKind::fexit:
-      return KindTraits{BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT, Feature::fentry};
-    case ProgramKind::fmod_ret:
-      return KindTraits{BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN, Feature::fentry};
-    case ProgramKind::lsm:
-      return KindTraits{BPF_PROG_TYPE_LSM, BPF_LSM_MAC, Feature::lsm};
-    case ProgramKind::iterator:
-      return KindTraits{BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, Feature::task_iterator};
-    case ProgramKind::other:
-      break;
-  }
-  return std::nullopt;
-}
 
 std::string program_named(std::string_view name) {
   return "program " + text::quoted(name);
@@ -78,7 +50,9 @@ Result<std::unique_ptr<LoadedGroup::State>> VersionLoader::load() {
   auto state = std::make_unique<LoadedGroup::State>();
   state->version = version_.name;
   state->object = NIGHTJAR_TRY(load_object());
-  NIGHTJAR_CHECK(attach(*state));
+  state->remarks = std::move(remarks_);
+  NIGHTJAR_CHECK(take_maps(*state));
+  NIGHTJAR_CHECK(fill_slots(*state));
   return state;
 }
 
@@ -109,10 +83,22 @@ Result<VersionLoader::Choice> VersionLoader::choose(const Program& wanted) const
                 .kind = wanted.kind().value_or(info->kind),
                 .points = wanted.attach_points(),
                 .target = {},
-                .absent_because = {}};
+                .absent_because = {},
+                .is_syscall = wanted.is_syscall() || (info->names_syscall && wanted.attach_points().empty())};
   if (choice.points.empty() && !info->attach_point.empty()) choice.points.push_back(info->attach_point);
-  if (choice.points.empty() && choice.kind != ProgramKind::other) {
+  if (choice.kind == ProgramKind::socket && !wanted.socket() && !wanted.tail_call()) {
+    return Error(errc::invalid,
+                 program_named(wanted.name()) + " filters no socket: give it one with Program::socket()");
+  }
+  const bool needs_point = choice.kind != ProgramKind::other && choice.kind != ProgramKind::socket;
+  if (choice.points.empty() && needs_point && !wanted.tail_call()) {
     return Error(errc::invalid, program_named(wanted.name()) + " has no attach point");
+  }
+  if (const auto& slot = wanted.tail_call(); slot && blueprint_.find_map(slot->map) == nullptr) {
+    std::vector<std::string_view> names;
+    for (const auto& map : blueprint_.maps()) names.emplace_back(map.name);
+    return Error(errc::invalid, program_named(wanted.name()) + ": no map " + text::quoted(slot->map) + " in " +
+                                    blueprint_.name() + text::did_you_mean(slot->map, names));
   }
   if (is_fixed_at_load(choice.kind) && wanted.wants_all_points() && choice.points.size() > 1) {
     return Error(errc::invalid, program_named(wanted.name()) + ": a program of kind " +
@@ -133,23 +119,47 @@ Result<> VersionLoader::check_needs() {
     return Error(errc::unsupported, "needs " + std::string(to_string(feature)) + ": " + answer.why);
   }
   for (Choice& choice : choices_) {
-    const auto traits = traits_of(choice.kind);
-    if (!traits || !features_.pretends_without(traits->feature)) continue;
-    NIGHTJAR_CHECK(excuse(choice, Error(errc::unsupported, "needs " + std::string(to_string(traits->feature)) +
+    const auto feature = feature_of(choice.kind);
+    if (!feature || !features_.pretends_without(*feature)) continue;
+    NIGHTJAR_CHECK(excuse(choice, Error(errc::unsupported, "needs " + std::string(to_string(*feature)) +
                                                                ": told to pretend it is absent")));
   }
   return {};
 }
 
-Result<ObjectHandle> VersionLoader::open() const {
+Result<std::string> VersionLoader::btf_path() {
+  if (options_.btf_bytes.empty()) return options_.btf_path;
+  if (!btf_file_.valid()) {
+    btf_file_.reset(::memfd_create("nightjar-btf", MFD_CLOEXEC));
+    if (!btf_file_.valid()) return Error::from_errno("memfd for BTF");
+    auto rest = options_.btf_bytes;
+    while (!rest.empty()) {
+      const ssize_t written = ::write(btf_file_.get(), rest.data(), rest.size());
+      if (written < 0) return Error::from_errno("memfd for BTF: write");
+      rest = rest.subspan(static_cast<std::size_t>(written));
+    }
+  }
+  return "/proc/self/fd/" + std::to_string(btf_file_.get());
+}
+
+Result<ObjectHandle> VersionLoader::open() {
+  const std::string btf = NIGHTJAR_TRY(btf_path());
   LibbpfCapture capture;
   bpf_object_open_opts options{};
   options.sz = sizeof(options);
   options.object_name = blueprint_.name().c_str();
-  if (!options_.btf_path.empty()) options.btf_custom_path = options_.btf_path.c_str();
+  if (!btf.empty()) options.btf_custom_path = btf.c_str();
   const auto bytes = blueprint_.bytes();
   ObjectHandle object(::bpf_object__open_mem(bytes.data(), bytes.size(), &options));
-  if (object) return object;
+  if (object) {
+    // libbpf takes the section's number as it is, even "any".
+    if (const auto number = options_.kernel_version ? options_.kernel_version : blueprint_.kernel_version()) {
+      ::bpf_object__set_kversion(object.get(), *number);
+    } else {
+      ::bpf_object__set_kversion(object.get(), running_kernel_version());
+    }
+    return object;
+  }
   const int sys = errno;
   if (sys == ENOMEM) return Error::from_errno("open " + blueprint_.name(), sys);
   return Error(errc::corrupt, "open " + blueprint_.name() + ": " + std::string(first_warning(capture.warnings())), sys)
@@ -168,7 +178,8 @@ Result<> VersionLoader::configure(bpf_object* object) {
     ::bpf_program__set_autoload(program, choice != nullptr && !choice->is_absent);
   }
 
-  NIGHTJAR_CHECK(set_up_maps(object, options_, used_maps(), features_));
+  remarks_.clear();
+  NIGHTJAR_CHECK(set_up_maps(object, options_, used_maps(), features_, remarks_));
   Constants constants = options_.constants;
   for (const auto& [name, value] : version_.constants) constants.insert_or_assign(name, value);
   return set_constants(object, constants);
@@ -194,7 +205,7 @@ Result<> VersionLoader::set_target(bpf_program* program, Choice& choice) const {
   LibbpfCapture capture;
   int sys = 0;
   for (const std::string& point : choice.points) {
-    for (const std::string& name : spellings(point, choice.kind, choice.wanted->is_syscall())) {
+    for (const std::string& name : spellings(point, choice.kind, choice.is_syscall)) {
       const int result = ::bpf_program__set_attach_target(program, 0, name.c_str());
       if (result == 0) {
         choice.target = name;
@@ -241,7 +252,11 @@ Result<> VersionLoader::excuse(Choice& choice, Error error) {
 std::set<std::string, std::less<>> VersionLoader::used_maps() const {
   std::set<std::string, std::less<>> used;
   for (const Choice& choice : choices_) {
-    if (!choice.is_absent) used.insert(choice.info->maps.begin(), choice.info->maps.end());
+    if (choice.is_absent) continue;
+    used.insert(choice.info->maps.begin(), choice.info->maps.end());
+    if (const auto& slot = choice.wanted->tail_call()) used.insert(slot->map);
+    // libbpf fills both, whichever the program reads.
+    if (choice.kind == ProgramKind::usdt) used.insert({"__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"});
   }
   return used;
 }
@@ -252,18 +267,60 @@ VersionLoader::Choice* VersionLoader::find(std::string_view name) {
   return found == choices_.end() ? nullptr : &*found;
 }
 
-Result<> VersionLoader::attach(LoadedGroup::State& state) {
+Result<> VersionLoader::take_maps(LoadedGroup::State& state) const {
   // The names that libbpf has now are the kernel's for shared maps; the order is still the blueprint's.
   bpf_map* map = nullptr;
   auto known = blueprint_.maps().begin();
   while ((map = ::bpf_object__next_map(state.object.get(), map)) != nullptr) {
     if (::bpf_map__is_internal(map)) continue;
     if (known == blueprint_.maps().end()) break;
-    state.maps.insert({known->name, map});
+    std::optional<Map>& entry = state.maps[known->name];
+    if (::bpf_map__fd(map) >= 0) {
+      UniqueFd copy(::fcntl(::bpf_map__fd(map), F_DUPFD_CLOEXEC, 3));
+      if (!copy.valid()) return Error::from_errno("map " + text::quoted(known->name) + ": duplicate");
+      entry.emplace(known->name, std::move(copy), static_cast<std::uint32_t>(::bpf_map__type(map)),
+                    ::bpf_map__key_size(map), ::bpf_map__value_size(map), ::bpf_map__max_entries(map));
+    }
     ++known;
   }
+  return {};
+}
 
-  Attacher attacher;
+Result<> VersionLoader::fill_slots(const LoadedGroup::State& state) const {
+  for (const Choice& choice : choices_) {
+    const auto& slot = choice.wanted->tail_call();
+    if (!slot || choice.is_absent) continue;
+    const bpf_program* program = ::bpf_object__find_program_by_name(state.object.get(), choice.wanted->name().c_str());
+    const auto map = state.maps.find(slot->map);
+    if (program == nullptr || map == state.maps.end() || !map->second)
+      continue;  // choose() and used_maps() saw to both
+    auto filled = map->second->set_program(slot->index, ::bpf_program__fd(program));
+    if (!filled) {
+      return std::move(filled).error().in(program_named(choice.wanted->name()) + ": slot " +
+                                          std::to_string(slot->index));
+    }
+  }
+  return {};
+}
+
+AttachRequest VersionLoader::request_for(const Choice& choice, bpf_program* program) const {
+  AttachRequest request{.program = program,
+                        .kind = choice.kind,
+                        .points = choice.points,
+                        .is_syscall = choice.is_syscall,
+                        .wants_all = choice.wanted->wants_all_points(),
+                        .pid = choice.wanted->pid(),
+                        .socket = choice.wanted->socket()};
+  if (!choice.target.empty()) {
+    request.points = {choice.target};
+    request.is_syscall = request.wants_all = false;
+  }
+  return request;
+}
+
+Result<> VersionLoader::attach(LoadedGroup::State& state) {
+  LibbpfCapture capture(&options_.log);
+  Attacher attacher(options_, state.remarks);
   for (Choice& choice : choices_) {
     LoadedProgram loaded{.name = choice.wanted->name(),
                          .kind = choice.kind,
@@ -271,22 +328,20 @@ Result<> VersionLoader::attach(LoadedGroup::State& state) {
                          .absent_because = choice.absent_because,
                          .fd = -1};
     LoadedGroup::State::Attached attached;
-    attached.program = ::bpf_object__find_program_by_name(state.object.get(), choice.wanted->name().c_str());
-    if (!choice.is_absent && attached.program != nullptr) {
-      auto done = choice.target.empty()
-                      ? attacher.attach(attached.program, choice.kind, choice.points, choice.wanted->is_syscall(),
-                                        choice.wanted->wants_all_points())
-                      : attacher.attach(attached.program, choice.kind, {choice.target}, false, false);
+    bpf_program* program = ::bpf_object__find_program_by_name(state.object.get(), choice.wanted->name().c_str());
+    if (!choice.is_absent && program != nullptr) {
+      auto done = attacher.attach(request_for(choice, program));
       if (done) {
         loaded.hook = std::move(done->hook);
-        loaded.fd = ::bpf_program__fd(attached.program);
-        attached.links = std::move(done->links);
+        loaded.fd = ::bpf_program__fd(program);
+        attached.holds = std::move(done->holds);
       } else {
         NIGHTJAR_CHECK(excuse(choice, std::move(done).error()));
-        ::bpf_program__unload(attached.program);
+        ::bpf_program__unload(program);
         loaded.absent_because = choice.absent_because;
       }
     }
+    if (choice.is_absent) state.remarks.push_back(program_named(loaded.name) + " is absent: " + loaded.absent_because);
     state.programs.push_back(std::move(loaded));
     state.attached.push_back(std::move(attached));
   }

@@ -20,8 +20,11 @@ class VersionLoader {
                 Features& features)
       : blueprint_(blueprint), version_(version), options_(options), features_(features) {}
 
-  /// What fails leaves nothing attached and no descriptor open.
+  /// Creates the maps, loads the programs and fills the slots of program arrays; attaches nothing yet. What fails
+  /// leaves no descriptor open.
   Result<std::unique_ptr<LoadedGroup::State>> load();
+  /// The second half.
+  Result<> attach(LoadedGroup::State& state);
 
  private:
   /// A program of the version with what the blueprint knows of it.
@@ -33,6 +36,7 @@ class VersionLoader {
     std::string target;               ///< of kinds that are fixed at load time: the one that this kernel has
     bool is_absent = false;
     std::string absent_because;
+    bool is_syscall = false;
 
     [[nodiscard]] std::string hook() const;
   };
@@ -40,7 +44,8 @@ class VersionLoader {
   Result<> choose();
   Result<Choice> choose(const Program& wanted) const;
   Result<> check_needs();
-  Result<ObjectHandle> open() const;
+  Result<ObjectHandle> open();
+  Result<std::string> btf_path();
   Result<> configure(bpf_object* object);
   Result<> configure(bpf_program* program, Choice& choice) const;
   Result<> override_kind(bpf_program* program, const Choice& choice) const;
@@ -50,13 +55,17 @@ class VersionLoader {
   Result<> excuse(Choice& choice, Error error);
   [[nodiscard]] std::set<std::string, std::less<>> used_maps() const;
   Choice* find(std::string_view name);
-  Result<> attach(LoadedGroup::State& state);
+  Result<> take_maps(LoadedGroup::State& state) const;
+  Result<> fill_slots(const LoadedGroup::State& state) const;
+  [[nodiscard]] AttachRequest request_for(const Choice& choice, bpf_program* program) const;
 
   const ProgramBlueprint& blueprint_;
   const ProgramVersion& version_;
   const GroupOptions& options_;
   Features& features_;
   std::vector<Choice> choices_;
+  std::vector<std::string> remarks_;
+  UniqueFd btf_file_;  ///< GroupOptions::btf_bytes, as libbpf wants them
 };
 
 }  // namespace nightjar

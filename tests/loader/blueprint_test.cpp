@@ -2,6 +2,9 @@
 #include "nightjar/blueprint.hpp"
 
 #include <algorithm>
+#include <cstring>
+
+#include <elf.h>
 
 #include <linux/bpf.h>
 
@@ -28,7 +31,7 @@ TEST(Blueprint, IsNamedAfterItsFile) {
 }
 
 TEST(Blueprint, ListsProgramsWithKindAndAttachPoint) {
-  EXPECT_EQ(blueprint().programs().size(), 16U);
+  EXPECT_EQ(blueprint().programs().size(), 28U);
   EXPECT_EQ(program("on_rename_raw").kind, ProgramKind::raw_tracepoint);
   EXPECT_EQ(program("on_rename_raw").attach_point, "task_rename");
   EXPECT_EQ(program("on_rename_raw").section, "raw_tp/task_rename");
@@ -49,7 +52,8 @@ TEST(Blueprint, ListsMapsWithoutGlobalData) {
   Names names;
   for (const auto& map : blueprint().maps()) names.push_back(map.name);
   std::sort(names.begin(), names.end());
-  EXPECT_EQ(names, (Names{"counters", "counters_per_cpu", "deep", "events", "rarely_used"}));
+  EXPECT_EQ(names, (Names{"__bpf_usdt_ip_to_spec_id", "__bpf_usdt_specs", "counters", "counters_per_cpu", "deep",
+                          "events", "jumps", "prefixes", "queue", "rarely_used", "recent", "stack"}));
   const auto* counters = blueprint().find_map("counters");
   ASSERT_NE(counters, nullptr);
   EXPECT_EQ(counters->type, BPF_MAP_TYPE_HASH);
@@ -95,6 +99,41 @@ TEST(Blueprint, DirectoryAndEndlessFileAreRefused) {
   }
 }
 
+/// The test object's bytes with the section `name` called what stands one letter later.
+std::vector<std::byte> with_first_letter_cut(std::string_view name) {
+  std::vector<std::byte> bytes(blueprint().bytes().begin(), blueprint().bytes().end());
+  Elf64_Ehdr header{};
+  std::memcpy(&header, bytes.data(), sizeof(header));
+  const auto section = [&](std::size_t index) {
+    Elf64_Shdr found{};
+    std::memcpy(&found, bytes.data() + header.e_shoff + index * sizeof(found), sizeof(found));
+    return found;
+  };
+  const Elf64_Shdr names = section(header.e_shstrndx);
+  for (std::size_t index = 1; index < header.e_shnum; ++index) {
+    Elf64_Shdr one = section(index);
+    if (name != reinterpret_cast<const char*>(bytes.data() + names.sh_offset + one.sh_name)) continue;
+    ++one.sh_name;
+    std::memcpy(bytes.data() + header.e_shoff + index * sizeof(one), &one, sizeof(one));
+  }
+  return bytes;
+}
+
+TEST(Blueprint, OldMapDefinitionsAreRefusedWithReasonAndRemedy) {
+  const auto old = ProgramBlueprint::from_bytes(with_first_letter_cut(".maps"), "sensor.o");  // now "maps"
+  ASSERT_FALSE(old);
+  EXPECT_EQ(old.error().code(), errc::unsupported);
+  const std::string& text = old.error().what();
+  for (const char* part :
+       {"sensor.o: section maps", "struct bpf_map_def", "SEC(\".maps\")", "build the object again"}) {
+    EXPECT_NE(text.find(part), std::string::npos) << text;
+  }
+}
+
+TEST(Blueprint, KnowsTheKernelVersionThatAnObjectIsFor) {
+  EXPECT_FALSE(blueprint().kernel_version()) << "0xFFFFFFFE: whatever runs";
+}
+
 struct SectionCase {
   std::string_view section;
   ProgramKind kind;
@@ -106,7 +145,14 @@ TEST(SectionName, FollowsLibbpf) {
                                SectionCase{"kretprobe/do_exit", ProgramKind::kretprobe, "do_exit"},
                                SectionCase{"kprobe", ProgramKind::kprobe, ""},
                                SectionCase{"kprobe.multi/do_*", ProgramKind::other, "do_*"},
-                               SectionCase{"ksyscall/clone", ProgramKind::other, "clone"},
+                               SectionCase{"ksyscall/clone", ProgramKind::kprobe, "clone"},
+                               SectionCase{"kretsyscall/clone", ProgramKind::kretprobe, "clone"},
+                               SectionCase{"uprobe/libc.so.6:f", ProgramKind::uprobe, "libc.so.6:f"},
+                               SectionCase{"uretprobe/a:f", ProgramKind::uretprobe, "a:f"},
+                               SectionCase{"usdt/a:b:c", ProgramKind::usdt, "a:b:c"},
+                               SectionCase{"cgroup/connect4", ProgramKind::cgroup, ""},
+                               SectionCase{"cgroup_skb/ingress", ProgramKind::cgroup, ""},
+                               SectionCase{"socket", ProgramKind::socket, ""},
                                SectionCase{"tp/sched/x", ProgramKind::tracepoint, "sched/x"},
                                SectionCase{"tracepoint/sched/x", ProgramKind::tracepoint, "sched/x"},
                                SectionCase{"raw_tp/x", ProgramKind::raw_tracepoint, "x"},

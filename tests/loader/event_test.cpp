@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Ring and perf buffers: delivery, order, stop and resume, loss, wakeups. Each test runs with both.
+#include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <optional>
 
 #include <poll.h>
@@ -64,6 +66,11 @@ class Events : public testing::TestWithParam<Transport> {
   std::vector<std::uint64_t> read(std::size_t most = SIZE_MAX) {
     std::vector<std::uint64_t> numbers;
     const auto given = source_->consume([&](const EventView& event) {
+      EXPECT_EQ(event.map, "events");
+      if (event.lost != 0) {
+        told_lost_ += event.lost;
+        return Visit::go_on;
+      }
       EXPECT_GE(event.bytes.size(), sizeof(Record));
       EXPECT_LT(event.bytes.size(), sizeof(Record) + 8);
       EXPECT_EQ(event.cpu.has_value(), through_perf());
@@ -89,6 +96,7 @@ class Events : public testing::TestWithParam<Transport> {
     return all;
   }
 
+  std::uint64_t told_lost_ = 0;
   cpu_set_t old_{};
   unsigned cpu_ = 0;
   std::optional<LoadedGroup> group_;
@@ -141,6 +149,7 @@ TEST_P(Events, AFullBufferDropsTheNewest) {
   ASSERT_FALSE(second.empty());
   EXPECT_EQ(second.front(), 4001U);
   if (through_perf()) {
+    EXPECT_EQ(source_->lost(), told_lost_);
     EXPECT_GE(source_->lost(), 4000U - first.size());
     EXPECT_LE(source_->lost(), 8000U - first.size() - second.size());
   } else {
@@ -182,11 +191,26 @@ TEST_P(Events, CanBeMoved) {
 TEST_P(Events, CapacityIsTold) {
   start(1, {.bytes_per_cpu = 100000});
   if (through_perf()) {
-    EXPECT_EQ(source_->capacity() % (1U << 17), 0U) << "rounded up to a power of two";
-    EXPECT_GT(source_->capacity(), 0U);
+    EXPECT_EQ(source_->capacity(), source_->buffers().size() << 17U) << "rounded up to a power of two";
+    EXPECT_NE(source_->rounding().find("asked for 100000 bytes for each CPU, took 131072"), std::string::npos)
+        << source_->rounding();
   } else {
     EXPECT_EQ(source_->capacity(), 1U << 16);
   }
+}
+
+TEST_P(Events, ATotalIsSharedAndNeverExceeded) {
+  start(1, {.bytes_in_total = 1000000});
+  if (!through_perf()) return;
+  EXPECT_LE(source_->capacity(), 1000000U);
+  EXPECT_GT(source_->capacity(), 250000U);
+  EXPECT_NE(source_->rounding(), "");
+}
+
+TEST_P(Events, TooSmallATotalStillGivesEachCpuAPage) {
+  start(1, {.bytes_in_total = 1});
+  if (!through_perf()) return;
+  EXPECT_EQ(source_->capacity(), source_->buffers().size() * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE)));
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, Events, testing::Values(Transport::ring, Transport::perf),
@@ -198,6 +222,52 @@ TEST(EventSourceOpen, OtherMapsAreInvalid) {
   const auto counters = loaded->map("counters");
   ASSERT_OK(counters);
   EXPECT_EQ(EventSource::open(*counters).error().code(), errc::invalid);
+}
+
+TEST(EventSourceOpen, ARingBufferSizeIsRoundedAndTold) {
+  GroupOptions options = only_me();
+  options.maps["events"].max_entries = 100000;
+  const auto loaded = load(ProgramVersion("v", {Program("send_burst")}), options);
+  ASSERT_OK(loaded);
+  EXPECT_EQ(loaded->map("events")->max_entries(), 131072U);
+  ASSERT_EQ(loaded->remarks().size(), 1U);
+  EXPECT_NE(loaded->remarks()[0].find("asked for 100000 bytes, took 131072"), std::string::npos);
+}
+
+/// A CPU that can be taken away: the guests have one.
+TEST(EventSourceCpus, ACpuThatComesOnlineIsRead) {
+  const std::string control = "/sys/devices/system/cpu/cpu1/online";
+  const auto state = file_bytes(control);
+  if (::getenv("NIGHTJAR_TEST_WHOLE_MACHINE") == nullptr) {
+    GTEST_SKIP() << "takes a CPU of the whole machine away: only where NIGHTJAR_TEST_WHOLE_MACHINE is set (in guests)";
+  }
+  if (state.empty()) GTEST_SKIP() << "there is no second CPU that can be unplugged";
+  std::ofstream(control) << "0" << std::flush;
+  GroupOptions options = only_me();
+  options.maps["events"].type = BPF_MAP_TYPE_PERF_EVENT_ARRAY;
+  const auto loaded =
+      load(ProgramVersion("v", {Program("send_burst")}).set("burst", 3U).set("through_perf", true), options);
+  ASSERT_OK(loaded);
+  auto source = EventSource::open(*loaded->map("events"));
+  ASSERT_OK(source);
+  const std::size_t before = source->buffers().size();
+  std::ofstream(control) << "1" << std::flush;
+  EXPECT_EQ(source->follow_cpus().value_or(99), 1U);
+  EXPECT_EQ(source->buffers().size(), before + 1);
+  cpu_set_t second;
+  CPU_ZERO(&second);
+  CPU_SET(1, &second);
+  cpu_set_t old;
+  ::sched_getaffinity(0, sizeof(old), &old);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof(second), &second), 0);
+  rename_self();
+  ::sched_setaffinity(0, sizeof(old), &old);
+  std::size_t from_second = 0;
+  EXPECT_OK(source->consume([&](const EventView& event) {
+    from_second += event.cpu == 1U ? 1 : 0;
+    return Visit::go_on;
+  }));
+  EXPECT_EQ(from_second, 3U);
 }
 
 TEST(EventSourceOpen, HugePerfBufferIsInvalid) {

@@ -18,6 +18,11 @@ Bytes good_bytes() {
   return {blueprint().bytes().begin(), blueprint().bytes().end()};
 }
 
+/// A flipped byte can make ".maps" the old "maps", which is refused as what it then is.
+bool is_input_error(const Error& error) {
+  return error.code() == errc::corrupt || error.what().find("struct bpf_map_def") != std::string::npos;
+}
+
 void expect_corrupt(const Bytes& bytes, const std::string& what) {
   const auto parsed = ProgramBlueprint::from_bytes(bytes, "hostile.o");
   ASSERT_FALSE(parsed) << what;
@@ -67,7 +72,7 @@ TEST(HostileElf, EveryByteOfTheHeadersFlipped) {
         bytes[offset] ^= static_cast<std::byte>(mask);
         const auto parsed = ProgramBlueprint::from_bytes(bytes, "hostile.o");
         if (!parsed) {
-          EXPECT_EQ(parsed.error().code(), errc::corrupt);
+          EXPECT_TRUE(is_input_error(parsed.error())) << to_string(parsed.error());
         }
       }
     }
@@ -90,7 +95,7 @@ TEST(HostileElf, RandomBytesFlipped) {
     const auto parsed = ProgramBlueprint::from_bytes(bytes, "hostile.o");
     if (parsed) continue;
     ++refused;
-    ASSERT_EQ(parsed.error().code(), errc::corrupt);
+    ASSERT_TRUE(is_input_error(parsed.error())) << to_string(parsed.error());
   }
   EXPECT_GT(refused, 100U);
 }

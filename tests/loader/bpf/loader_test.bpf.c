@@ -3,12 +3,16 @@
  * Programs for the loader's tests. All of them look at one process only, the test itself (only_tgid), and most wait for
  * task_rename, which prctl(PR_SET_NAME) fires: rare, and under the test's control.
  */
+#include <stdbool.h>
 #include <linux/bpf.h>
+#include <linux/ptrace.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
+#include <bpf/usdt.bpf.h>
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
+__u32 KERNEL_VERSION SEC("version") = 0xfffffffe;
 
 struct task_struct {
 	int pid;
@@ -68,6 +72,40 @@ struct {
 	__type(value, __u64);
 	__uint(max_entries, 1);
 } rarely_used SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 4);
+	__type(key, __u32);
+	__type(value, __u32);
+} jumps SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__type(key, __u32);
+	__type(value, __u64);
+	__uint(max_entries, 1000);
+} recent SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(key_size, 8);
+	__uint(value_size, 4);
+	__uint(max_entries, 16);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(value_size, 8);
+	__uint(max_entries, 3);
+} queue SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_STACK);
+	__uint(value_size, 8);
+	__uint(max_entries, 3);
+} stack SEC(".maps");
 
 static __always_inline int is_ours(void)
 {
@@ -243,6 +281,111 @@ int BPF_PROG(on_committed_creds)
 }
 
 SEC("ksyscall/getppid")
+int on_getppid_by_section(void *ctx)
+{
+	if (is_ours())
+		count(7);
+	return 0;
+}
+
+SEC("uprobe")
+int on_user_function(void *ctx)
+{
+	if (is_ours())
+		count(8);
+	return 0;
+}
+
+SEC("uretprobe")
+int on_user_function_return(void *ctx)
+{
+	if (is_ours())
+		count(9);
+	return 0;
+}
+
+SEC("usdt")
+int on_user_statically_defined(struct pt_regs *ctx)
+{
+	long argument = 0;
+
+	bpf_usdt_arg(ctx, 0, &argument);
+	if (is_ours() && argument == 42)
+		count(10);
+	return 0;
+}
+
+SEC("fexit/bpf_fentry_test1")
+int BPF_PROG(on_fexit)
+{
+	if (is_ours())
+		count(11);
+	return 0;
+}
+
+SEC("fmod_ret/security_task_getpgid")
+int BPF_PROG(on_modify_return)
+{
+	return 0;
+}
+
+SEC("lsm/task_getpgid")
+int BPF_PROG(on_lsm, struct task_struct *task)
+{
+	if (is_ours())
+		count(12);
+	return 0;
+}
+
+SEC("cgroup/sock_create")
+int on_socket_in_cgroup(void *ctx)
+{
+	count(13);
+	return 1;
+}
+
+/* A socket filter: what it answers is how many bytes may pass. */
+SEC("socket")
+int drops_all(struct __sk_buff *ctx)
+{
+	count(14);
+	return 0;
+}
+
+SEC("raw_tp/task_rename")
+int jumps_on_rename(void *ctx)
+{
+	if (is_ours()) {
+		bpf_tail_call(ctx, &jumps, 2);
+		count(16); /* the slot is empty */
+	}
+	return 0;
+}
+
+SEC("raw_tp")
+int jumped_to(void *ctx)
+{
+	count(15);
+	return 0;
+}
+
+/* Keeps the maps that only user space works with. */
+SEC("raw_tp/task_rename")
+int uses_every_kind(void *ctx)
+{
+	__u64 value = 0;
+	__u32 key[2] = {};
+
+	if (!is_ours())
+		return 0;
+	bpf_map_peek_elem(&queue, &value);
+	bpf_map_peek_elem(&stack, &value);
+	bpf_map_lookup_elem(&recent, &key);
+	bpf_map_lookup_elem(&prefixes, &key);
+	return 0;
+}
+
+SEC("xdp")
 int not_attached_by_us(void *ctx)
 {
 	return 0;
