@@ -25,6 +25,8 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
   Pipeline::Settings settings;
   settings.wanted = options.wanted;
   settings.format = options.format;
+  settings.filter = options.filter;
+  settings.user_names = options.user_names;
   settings.environment = options.environment;
   settings.sees_scripts = sensor.sees_scripts();
   settings.sequence_base = sensor.sequence_base();
@@ -41,7 +43,8 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       sensor_(std::move(sensor)),
       outputs_(std::move(outputs)),
       pipeline_(host, pipeline_settings(options, *sensor_)),
-      losses_(sensor_->counters()) {}
+      losses_(sensor_->counters()),
+      stats_interval_s_(options.stats_interval_s) {}
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, std::vector<Output> outputs) {
@@ -62,7 +65,7 @@ Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const Sens
 Result<> Collector::open_stream(bool show_snapshot) {
   started_ns_ = boot_clock_ns();
   next_losses_ns_ = started_ns_ + losses_every_ns;
-  next_stats_ns_ = started_ns_ + options_.stats_interval_s * second;
+  next_stats_ns_ = started_ns_ + stats_interval_s_ * second;
   const auto records = NIGHTJAR_TRY(sensor_->snapshot());
   self_ = tell_self(records, pipeline_);
 
@@ -168,9 +171,11 @@ Result<bool> Collector::turn(int signals) {
   if (now >= next_losses_ns_) {
     next_losses_ns_ = now + losses_every_ns;
     NIGHTJAR_CHECK(tell_losses());
+    pipeline_.refresh_names();
   }
   if (now >= next_stats_ns_) {
-    next_stats_ns_ = now + options_.stats_interval_s * second;
+    next_stats_ns_ = now + stats_interval_s_ * second;
+    tell_suppressed();
     tell_stats(Kind::sensor_stats);
     NIGHTJAR_CHECK(flush());
   }
@@ -178,11 +183,19 @@ Result<bool> Collector::turn(int signals) {
   return !over && !reached_count();
 }
 
+void Collector::adopt(const SensorOptions& options) {
+  pipeline_.adopt(options.filter, options.environment, options.user_names);
+  stats_interval_s_ = options.stats_interval_s;
+  next_stats_ns_ = std::min(next_stats_ns_, boot_clock_ns() + stats_interval_s_ * second);
+  ++reloads_;
+}
+
 Result<> Collector::close_stream() {
   programs_ = sensor_->program_stats();
   sensor_->detach();
   NIGHTJAR_CHECK(drain(true));
   NIGHTJAR_CHECK(tell_losses());
+  tell_suppressed();
   tell_stats(Kind::sensor_stopped);
   return flush();
 }

@@ -34,6 +34,11 @@ class Collector {
   /// Delivers what is left, and says sensor_stopped. The programs are detached before, so that nothing is missed.
   Result<> close_stream();
 
+  /// Takes over what of these options can change while the sensor runs.
+  void adopt(const SensorOptions& options);
+  /// Counts a configuration that was wrong and changed nothing.
+  void refuse_configuration() { ++reloads_refused_; }
+
   /// The summary of --stats, for people.
   [[nodiscard]] std::string summary() const;
 
@@ -47,6 +52,7 @@ class Collector {
   Result<> flush();
   Result<> tell_losses();
   void tell_missed();
+  void tell_suppressed();
   void tell_stats(Kind kind);
   [[nodiscard]] std::string stats_json() const;
   [[nodiscard]] std::string coverage_json() const;
@@ -68,8 +74,12 @@ class Collector {
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
-  std::map<std::string, std::uint64_t> missed_told_;  // by event
-  std::vector<Sensor::ProgramLine> programs_;         // as of the detaching
+  unsigned stats_interval_s_;
+  std::uint64_t reloads_ = 0;
+  std::uint64_t reloads_refused_ = 0;
+  std::map<std::string, std::uint64_t> missed_told_;      // by event
+  std::map<std::string, std::uint64_t> suppressed_told_;  // by rule
+  std::vector<Sensor::ProgramLine> programs_;             // as of the detaching
 };
 
 }  // namespace nightjar

@@ -80,6 +80,20 @@ void Collector::tell_missed() {
   }
 }
 
+void Collector::tell_suppressed() {
+  for (const auto& [rule, suppressed] : pipeline_.suppressed()) {
+    std::uint64_t& told = suppressed_told_[rule];
+    if (suppressed == told) continue;
+    const std::string count = std::to_string(suppressed - told);
+    told = suppressed;
+    const std::string key = json::quoted(rule);
+    Facts facts;
+    facts[Fact::suppressed_count] = count;
+    facts[Fact::suppressed_key] = key;
+    pipeline_.own_event(Kind::events_suppressed, facts, buffer_);
+  }
+}
+
 std::string Collector::stats_json() const {
   std::string text = R"({"events":{)";
   for (const EventInfo& event : all_events()) {
@@ -104,6 +118,11 @@ std::string Collector::stats_json() const {
   member(text, "peak_rss_kb", used.peak_rss_kb);
   member(text, "processes_known", pipeline_.processes().size());
   member(text, "processes_forgotten", pipeline_.processes().forgotten());
+  text += ",\"suppressed\":{";
+  for (const auto& [rule, count] : pipeline_.suppressed()) member(text, rule, count);
+  text += '}';
+  member(text, "configuration_reloads", reloads_);
+  member(text, "configuration_reloads_refused", reloads_refused_);
   text += ",\"programs\":[";
   for (const auto& line : programs_.empty() ? sensor_->program_stats() : programs_) {
     if (text.back() != '[') text += ',';

@@ -7,6 +7,7 @@
 #include "agent/commands.hpp"
 #include "agent/host.hpp"
 #include "agent/sensor.hpp"
+#include "agent/settings.hpp"
 #include "nightjar/privileges.hpp"
 
 namespace nightjar {
@@ -50,7 +51,7 @@ SensorOptions trial_options(const SensorOptions& given) {
   SensorOptions options = given;
   options.scope.what = Scope::What::tree;
   options.buffer_bytes = 4096;
-  (void)select_events("all,exec_failed", options);
+  (void)select_events({"all", "exec_failed"}, options, "events");
   options.named.clear();
   return options;
 }

@@ -19,6 +19,14 @@ int main(int argc, char** argv) {
       return nightjar::doctor(options);
     case nightjar::Command::events:
       return nightjar::list_events(options);
+    case nightjar::Command::config:
+      return nightjar::configuration(options);
+    case nightjar::Command::import_audit:
+      return nightjar::import_audit(options);
+    case nightjar::Command::report:
+      return nightjar::report(options);
+    case nightjar::Command::top:
+      return nightjar::top(options);
     case nightjar::Command::version:
       std::puts("nightjar " NIGHTJAR_VERSION);
       return nightjar::exit_done;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -13,6 +14,8 @@
 #include "wire/plan.hpp"
 
 namespace nightjar {
+
+struct Filter;
 
 enum class Transport : std::uint8_t { automatic, ring_buffer, perf };
 
@@ -42,9 +45,20 @@ struct SensorOptions {
   bool summary = false;                ///< --stats
   std::uint64_t process_start_ns = 0;  ///< boot clock when main began
   bool verbose = false;
+  bool user_names = true;
+  std::shared_ptr<const Filter> filter;  ///< null: every event is kept
 };
 
-enum class Command : std::uint8_t { watch, run, doctor, events, version };
+struct Setting;
+
+/// A setting that someone gave, on the command line or in the configuration file.
+struct GivenSetting {
+  const Setting* setting;
+  std::vector<std::string> values;
+  std::string name;  ///< as messages call it
+};
+
+enum class Command : std::uint8_t { watch, run, doctor, events, config, import_audit, report, top, version };
 
 /// How `events` lists.
 enum class Listing : std::uint8_t { people, json, schema, markdown, lock };
@@ -54,7 +68,13 @@ struct Options {
   SensorOptions sensor;
   bool json = false;  ///< doctor
   Listing listing = Listing::people;
-  std::vector<std::string> to_watch;  ///< COMMAND and its arguments
+  std::string config_path;               ///< --config; empty: none
+  std::vector<GivenSetting> given;       ///< on the command line
+  std::vector<GivenSetting> configured;  ///< in the configuration file
+  std::string action;                    ///< of config: check or show
+  std::vector<std::string> inputs;       ///< files that import-audit, report and top read
+  std::string target;                    ///< file that import-audit and report write; empty or -: standard output
+  std::vector<std::string> to_watch;     ///< COMMAND and its arguments
 };
 
 /// Exit statuses (the contract; see nightjar(1)).
@@ -70,8 +90,5 @@ struct ParsedOptions {
   int status = exit_done;
 };
 ParsedOptions parse_options(int argc, char** argv);
-
-/// The events that a --events list names. invalid, with the nearest name, for one that there is not.
-Result<> select_events(const std::string& list, SensorOptions& options);
 
 }  // namespace nightjar

@@ -46,7 +46,9 @@ Pipeline::Pipeline(const Host& host, Settings settings)
     : host_(host),
       settings_(std::move(settings)),
       encoder_(host.constants(), settings_.format),
-      processes_(processes_kept) {}
+      processes_(processes_kept) {
+  names_.refresh();
+}
 
 std::string& Pipeline::scratch() {
   if (scratch_used_ == scratch_.size()) scratch_.emplace_back();
@@ -195,6 +197,10 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
   json::number(user, task.uid);
   user += '"';
   facts_[Fact::user_id] = user;
+  if (settings_.user_names) {
+    facts_[Fact::user_name] = facts_[Fact::process_user_name] = names_.user(task.uid);
+    facts_[Fact::process_group_name] = names_.group(task.gid);
+  }
 
   if (task.parent_pid != 0) {
     const Process* parent = processes_.find(parent_of(task));
@@ -228,6 +234,8 @@ void Pipeline::acting_facts(Bytes record) {
 }
 
 void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
+  const EventInfo& event = event_info(kind);
+  if (!passes(event, record)) return forget_event();
   const auto& header = as_wire<wire_header>(record);
   const std::uint32_t missing = header.incomplete | more_missing_;
   std::string& incomplete = scratch();
@@ -257,9 +265,13 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   const auto hook = settings_.hooks.find(kind);
   if (hook != settings_.hooks.end()) facts_[Fact::hook] = hook->second;
   facts_[Fact::event_sequence] = number_fact(++sequence_);
-  encoder_.encode(out, event_info(kind), record, facts_);
+  encoder_.encode(out, event, record, facts_);
   ++sent_[kind];
-  if (event_info(kind).family != "sensor") ++sent_in_all_;
+  if (event.family != "sensor") ++sent_in_all_;
+  forget_event();
+}
+
+void Pipeline::forget_event() {
   facts_.clear();
   truncated_.clear();
   more_missing_ = 0;

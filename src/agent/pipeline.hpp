@@ -12,8 +12,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/filter.hpp"
 #include "agent/host.hpp"
 #include "agent/image.hpp"
+#include "agent/names.hpp"
 #include "agent/process_table.hpp"
 #include "agent/scripts.hpp"
 #include "wire/encoder.hpp"
@@ -28,8 +30,10 @@ class Pipeline {
     Format format = Format::ecs;
     std::vector<std::string> environment;
     bool sees_scripts = false;
-    std::map<Kind, std::string> hooks;  ///< JSON
-    std::uint64_t sequence_base = 0;    ///< of the agent's own events
+    std::map<Kind, std::string> hooks;     ///< JSON
+    std::uint64_t sequence_base = 0;       ///< of the agent's own events
+    std::shared_ptr<const Filter> filter;  ///< null: everything passes
+    bool user_names = true;
   };
 
   Pipeline(const Host& host, Settings settings);
@@ -49,6 +53,13 @@ class Pipeline {
   /// Says who the agent is (a snapshot record); until then its own events carry no process.
   void set_self(Bytes record);
 
+  /// Other settings from here on; the rest needs a new pipeline.
+  void adopt(std::shared_ptr<const Filter> filter, std::vector<std::string> environment, bool user_names);
+  /// Now and then: reads the names of users and groups again when they changed.
+  void refresh_names() { names_.refresh(); }
+
+  /// Events that the rules held back, by rule.
+  [[nodiscard]] const std::map<std::string, std::uint64_t>& suppressed() const { return suppressed_; }
   [[nodiscard]] std::uint64_t sent(Kind kind) const;
   [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
@@ -79,6 +90,13 @@ class Pipeline {
   void acting_facts(Bytes record);
   void image_facts(const Image& image);
   void finish(Kind kind, Bytes record, std::string& out);
+  void forget_event();
+
+  class CurrentEvent;
+  using SubjectLeaves = std::array<std::vector<Leaf>, subject_count>;
+  static std::vector<SubjectLeaves> subject_leaves();  // in the order of all_events()
+  /// Asks the rules; counts what they hold back.
+  bool passes(const EventInfo& event, Bytes record);
   Process& remember(const wire_task& task, std::shared_ptr<const Image> image);
   [[nodiscard]] bool wanted(Kind kind) const { return settings_.wanted.contains(kind); }
 
@@ -99,6 +117,9 @@ class Pipeline {
   Settings settings_;
   Encoder encoder_;
   ProcessTable processes_;
+  Names names_;
+  std::vector<SubjectLeaves> subject_leaves_ = subject_leaves();
+  std::map<std::string, std::uint64_t> suppressed_;
   Facts facts_;
   std::deque<std::string> scratch_;  // a deque: what was handed out stays where it is
   std::size_t scratch_used_ = 0;

@@ -12,6 +12,7 @@
 #include "agent/child.hpp"
 #include "agent/collector.hpp"
 #include "agent/commands.hpp"
+#include "agent/config.hpp"
 #include "agent/scope_tree.hpp"
 
 namespace nightjar {
@@ -35,12 +36,16 @@ class Signals {
     return signals;
   }
 
-  /// The last signal that asks to stop, 0 if none came.
-  int stop_asked() {
+  /// The last signal that asks to stop, 0 if none came. With `hangup` set, SIGHUP sets that in place.
+  int stop_asked(bool* hangup = nullptr) {
     int asked = 0;
     signalfd_siginfo info;
     while (read(fd_.get(), &info, sizeof info) == sizeof info) {
-      if (info.ssi_signo != SIGCHLD) asked = static_cast<int>(info.ssi_signo);
+      if (info.ssi_signo == SIGHUP && hangup != nullptr) {
+        *hangup = true;
+      } else if (info.ssi_signo != SIGCHLD) {
+        asked = static_cast<int>(info.ssi_signo);
+      }
     }
     return asked;
   }
@@ -80,6 +85,18 @@ int end_session(Session& session, const SensorOptions& options, Result<> so_far)
   if (so_far) so_far = session.collector->close_stream();
   if (options.summary) std::fputs(session.collector->summary().c_str(), stderr);
   return so_far ? exit_done : fail(so_far.error());
+}
+
+/// SIGHUP: the configuration as it is now, or, when something is wrong in it, what was in force before.
+void take_configuration(Collector& collector, const Options& options) {
+  const auto changed = reloaded_options(options);
+  if (changed) {
+    collector.adopt(*changed);
+    std::fprintf(stderr, "nightjar: took over the configuration %s\n", options.config_path.c_str());
+  } else {
+    collector.refuse_configuration();
+    std::fprintf(stderr, "nightjar: the configuration stays as it was: %s\n", to_string(changed.error()).c_str());
+  }
 }
 
 Result<> watch_tree(Collector& collector, Signals& signals, Child& child) {
@@ -140,13 +157,16 @@ int run(const Options& options) {
       return fail(filled.error());
   }
   Result<> result = collector.open_stream(true);
+  const bool reloads = !options.config_path.empty();
   while (result) {
+    bool reload = false;
     auto go_on = collector.turn(signals->fd());
     if (!go_on) {
       result = std::move(go_on).error();
-    } else if (!*go_on || signals->stop_asked() != 0) {
+    } else if (!*go_on || signals->stop_asked(reloads ? &reload : nullptr) != 0) {
       break;
     }
+    if (reload) take_configuration(collector, options);
   }
   return end_session(session, options.sensor, std::move(result));
 }

@@ -51,9 +51,11 @@ constexpr EventInfo events[] = {
      "What the sensor did and cost so far."},
     {Kind::events_lost, "events_lost", "sensor", "event", host_category, R"(["error"])", "failure", true, task_only,
      "Events that happened and could not be delivered."},
+    {Kind::events_suppressed, "events_suppressed", "sensor", "event", host_category, R"(["info"])", "success", true,
+     task_only, "Events that a rule of the configuration held back, since the last such event."},
 };
 
-constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost";
+constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost,events_suppressed";
 
 constexpr FactInfo facts[] = {
     {Fact::timestamp, "@timestamp", "date", "*",
@@ -69,6 +71,9 @@ constexpr FactInfo facts[] = {
     {Fact::args, "process.args", "keyword[]", "*", "argv. In exec, whole; in other events at most 4 KiB of it."},
     {Fact::command_line, "process.command_line", "wildcard", "*", "argv, joined by blanks."},
     {Fact::user_id, "user.id", "keyword", "*", "Effective user id of the acting process."},
+    {Fact::user_name, "user.name", "keyword", "*", "Its name in /etc/passwd."},
+    {Fact::process_user_name, "process.user.name", "keyword", "*", "Name of the effective user, in /etc/passwd."},
+    {Fact::process_group_name, "process.group.name", "keyword", "*", "Name of the effective group, in /etc/group."},
     {Fact::parent_entity_id, "process.parent.entity_id", "keyword", "*", "The parent's entity id."},
     {Fact::parent_executable, "process.parent.executable", "keyword", "*", "The file that the parent runs."},
     {Fact::parent_name, "process.parent.name", "keyword", "*", "The kernel's name of the parent (comm)."},
@@ -130,6 +135,11 @@ constexpr FactInfo facts[] = {
      "buffer_full, scope_full or missed (the kernel skipped the program)."},
     {Fact::lost_first, "nightjar.lost.first", "date", "events_lost", "When the first of them happened."},
     {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
+    {Fact::suppressed_count, "nightjar.suppressed.count", "long", "events_suppressed", "How many."},
+    {Fact::suppressed_key, "nightjar.suppressed.key", "keyword", "events_suppressed",
+     "The rule that held them back; default: none let them through."},
+    {Fact::rule_id, "nightjar.rule.id", "keyword", "*", "The rule that let the event through."},
+    {Fact::rule_tags, "nightjar.rule.tags", "keyword[]", "*", "Tags of that rule."},
     {Fact::stats, "nightjar.stats", "object", "sensor_stats,sensor_stopped",
      "Events happened, sent and lost by class, CPU time, memory, programs."},
     {Fact::hook, "nightjar.hook", "keyword", "*", "What produced the event."},

@@ -31,6 +31,7 @@ enum class Kind : std::uint8_t {
   sensor_stopped,
   sensor_stats,
   events_lost,
+  events_suppressed,
 };
 
 struct EventInfo {
@@ -64,6 +65,9 @@ enum class Fact : std::uint8_t {
   args,
   command_line,
   user_id,
+  user_name,
+  process_user_name,
+  process_group_name,
   parent_entity_id,
   parent_executable,
   parent_name,
@@ -106,6 +110,10 @@ enum class Fact : std::uint8_t {
   lost_reason,
   lost_first,
   lost_last,
+  suppressed_count,
+  suppressed_key,
+  rule_id,
+  rule_tags,
   stats,
   hook,
   incomplete,

@@ -88,6 +88,45 @@ bool string(std::string& to, std::string_view bytes) {
   return exact;
 }
 
+std::string unquoted(std::string_view json) {
+  if (json.size() < 2 || json.front() != '"') return std::string(json);
+  json = json.substr(1, json.size() - 2);
+  std::string text;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    if (json[i] != '\\' || i + 1 == json.size()) {
+      text += json[i];
+      continue;
+    }
+    switch (json[++i]) {
+      case 'n':
+        text += '\n';
+        break;
+      case 't':
+        text += '\t';
+        break;
+      case 'r':
+        text += '\r';
+        break;
+      case 'b':
+        text += '\b';
+        break;
+      case 'f':
+        text += '\f';
+        break;
+      case 'u': {  // control characters only: the rest is written as UTF-8
+        unsigned code = 0;
+        std::from_chars(json.data() + i + 1, json.data() + std::min(i + 5, json.size()), code, 16);
+        text += static_cast<char>(code);
+        i += 4;
+        break;
+      }
+      default:
+        text += json[i];
+    }
+  }
+  return text;
+}
+
 void base64(std::string& to, std::string_view bytes) {
   static constexpr char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const auto byte = [&](std::size_t i) -> unsigned {

@@ -32,6 +32,9 @@ inline std::string quoted(std::string_view text) {
   return out;
 }
 
+/// The text of a JSON string that string() wrote; what is no string comes back as it is.
+std::string unquoted(std::string_view json);
+
 /// RFC 4648 base64 with padding, as a JSON string.
 void base64(std::string& to, std::string_view bytes);
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which events the rules of the configuration let through.
+#include <algorithm>
+
+#include "agent/pipeline.hpp"
+
+namespace nightjar {
+
+/// The values of the event that is about to be encoded, taken from the same places as the encoder's.
+class Pipeline::CurrentEvent : public EventValues {
+ public:
+  CurrentEvent(const SubjectLeaves& leaves, Bytes record, const Facts& facts)
+      : leaves_(leaves), record_(record), facts_(facts) {}
+
+  std::span<const std::string> values(Subject subject) override {
+    const auto index = static_cast<std::size_t>(subject);
+    auto& known = values_[index];
+    if (std::exchange(asked_[index], true)) return known;
+    for (const Leaf& leaf : leaves_[index]) {
+      std::string text;
+      std::vector<json::Named> raw;
+      if (leaf.field == nullptr) {
+        text = facts_[leaf.fact];
+      } else if (!write_field(text, *leaf.field, record_, leaf.offset, raw)) {
+        continue;
+      }
+      if (!text.empty()) known.push_back(json::unquoted(text));
+    }
+    return known;
+  }
+
+ private:
+  const SubjectLeaves& leaves_;
+  Bytes record_;
+  const Facts& facts_;
+  std::array<std::vector<std::string>, subject_count> values_;
+  std::array<bool, subject_count> asked_{};
+};
+
+std::vector<Pipeline::SubjectLeaves> Pipeline::subject_leaves() {
+  std::vector<SubjectLeaves> all;
+  for (const EventInfo& event : all_events()) {
+    SubjectLeaves& leaves = all.emplace_back();
+    for (const Source& source : sources_of(event, {})) {
+      for (std::size_t i = 0; i < subject_count; ++i) {
+        const auto names = fields_of(static_cast<Subject>(i));
+        if (std::find(names.begin(), names.end(), source.name) != names.end()) leaves[i].push_back(source.leaf);
+      }
+    }
+  }
+  return all;
+}
+
+bool Pipeline::passes(const EventInfo& event, Bytes record) {
+  if (!settings_.filter || settings_.filter->idle() || event.family == "sensor") return true;
+  const auto index = static_cast<std::size_t>(&event - all_events().data());
+  CurrentEvent current(subject_leaves_[index], record, facts_);
+  const auto [keep, rule] = settings_.filter->decide(event.kind, current);
+  if (!keep) {
+    ++suppressed_[rule == nullptr ? "default" : rule->id];
+    return false;
+  }
+  if (rule != nullptr) {
+    std::string& id = scratch();
+    json::string(id, rule->id);
+    facts_[Fact::rule_id] = id;
+    std::string& tags = scratch();
+    for (const std::string& tag : rule->tags) {
+      tags += tags.empty() ? '[' : ',';
+      json::string(tags, tag);
+    }
+    if (!tags.empty()) tags += ']';
+    facts_[Fact::rule_tags] = tags;
+  }
+  return true;
+}
+
+void Pipeline::adopt(std::shared_ptr<const Filter> filter, std::vector<std::string> environment, bool user_names) {
+  settings_.filter = std::move(filter);
+  settings_.environment = std::move(environment);
+  settings_.user_names = user_names;
+}
+
+}  // namespace nightjar
