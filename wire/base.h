@@ -43,6 +43,22 @@ enum wire_kind {
 	WIRE_MOVE_MOUNT = 44,
 	WIRE_PIVOT_ROOT = 45,
 	WIRE_CHROOT = 46,
+	/* wire/memory.h, privilege.h, kernel.h, signal.h */
+	WIRE_PTRACE = 47,
+	WIRE_PROCESS_VM_WRITE = 48,
+	WIRE_PROC_MEM_WRITE = 49,
+	WIRE_MEMFD_CREATE = 50,
+	WIRE_MPROTECT_EXEC = 51,
+	WIRE_MMAP_EXEC = 52,
+	WIRE_SET_CREDENTIALS = 53,
+	WIRE_CAPABILITY_SET = 54,
+	WIRE_LOGIN_UID_SET = 55,
+	WIRE_MODULE_LOAD = 56,
+	WIRE_MODULE_UNLOAD = 57,
+	WIRE_BPF_PROGRAM_LOAD = 58,
+	WIRE_KEXEC_LOAD = 59,
+	WIRE_SYSCTL_WRITE = 60,
+	WIRE_KILL = 61,
 	/* Not an event: a path of a call that is under way. */
 	WIRE_PATH_PART = 62,
 	WIRE_KIND_END
@@ -68,6 +84,11 @@ enum wire_missing {
 	/* Of mounts. */
 	WIRE_MISSING_MOUNT_PATHS = 1 << 24,
 	WIRE_CUT_MOUNT_TARGET = 1 << 25,
+	/* Of memory, signals and the kernel. */
+	WIRE_MISSING_TARGET = 1 << 26,
+	WIRE_MISSING_MEMORY_RANGES = 1 << 27,
+	WIRE_CUT_MEMORY_RANGES = 1 << 28,
+	WIRE_MISSING_SYSCTL = 1 << 29,
 };
 
 struct wire_header {

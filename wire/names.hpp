@@ -70,6 +70,115 @@ inline constexpr NamedBit move_mount_flag_names[] = {
     {0x00000100, "MOVE_MOUNT_SET_GROUP"},    {0x00000200, "MOVE_MOUNT_BENEATH"},
 };
 
+// include/uapi/linux/ptrace.h and arch/x86/include/uapi/asm/ptrace-abi.h
+inline constexpr NamedBit ptrace_request_names[] = {
+    {0, "PTRACE_TRACEME"},
+    {1, "PTRACE_PEEKTEXT"},
+    {2, "PTRACE_PEEKDATA"},
+    {3, "PTRACE_PEEKUSR"},
+    {4, "PTRACE_POKETEXT"},
+    {5, "PTRACE_POKEDATA"},
+    {6, "PTRACE_POKEUSR"},
+    {7, "PTRACE_CONT"},
+    {8, "PTRACE_KILL"},
+    {9, "PTRACE_SINGLESTEP"},
+    {12, "PTRACE_GETREGS"},
+    {13, "PTRACE_SETREGS"},
+    {14, "PTRACE_GETFPREGS"},
+    {15, "PTRACE_SETFPREGS"},
+    {16, "PTRACE_ATTACH"},
+    {17, "PTRACE_DETACH"},
+    {18, "PTRACE_GETFPXREGS"},
+    {19, "PTRACE_SETFPXREGS"},
+    {21, "PTRACE_OLDSETOPTIONS"},
+    {24, "PTRACE_SYSCALL"},
+    {25, "PTRACE_GET_THREAD_AREA"},
+    {26, "PTRACE_SET_THREAD_AREA"},
+    {30, "PTRACE_ARCH_PRCTL"},
+    {31, "PTRACE_SYSEMU"},
+    {32, "PTRACE_SYSEMU_SINGLESTEP"},
+    {33, "PTRACE_SINGLEBLOCK"},
+    {0x4200, "PTRACE_SETOPTIONS"},
+    {0x4201, "PTRACE_GETEVENTMSG"},
+    {0x4202, "PTRACE_GETSIGINFO"},
+    {0x4203, "PTRACE_SETSIGINFO"},
+    {0x4204, "PTRACE_GETREGSET"},
+    {0x4205, "PTRACE_SETREGSET"},
+    {0x4206, "PTRACE_SEIZE"},
+    {0x4207, "PTRACE_INTERRUPT"},
+    {0x4208, "PTRACE_LISTEN"},
+    {0x4209, "PTRACE_PEEKSIGINFO"},
+    {0x420a, "PTRACE_GETSIGMASK"},
+    {0x420b, "PTRACE_SETSIGMASK"},
+    {0x420c, "PTRACE_SECCOMP_GET_FILTER"},
+    {0x420d, "PTRACE_SECCOMP_GET_METADATA"},
+    {0x420e, "PTRACE_GET_SYSCALL_INFO"},
+    {0x420f, "PTRACE_GET_RSEQ_CONFIGURATION"},
+    {0x4210, "PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG"},
+    {0x4211, "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG"},
+    {0x4212, "PTRACE_SET_SYSCALL_INFO"},
+};
+
+// include/uapi/asm-generic/mman-common.h
+inline constexpr NamedBit protection_names[] = {
+    {1, "PROT_READ"},
+    {2, "PROT_WRITE"},
+    {4, "PROT_EXEC"},
+    {8, "PROT_SEM"},
+    {0x01000000, "PROT_GROWSDOWN"},
+    {0x02000000, "PROT_GROWSUP"},
+};
+
+inline constexpr NamedBit map_flag_names[] = {
+    {0x01, "MAP_SHARED"},   {0x02, "MAP_PRIVATE"},     {0x10, "MAP_FIXED"},      {0x20, "MAP_ANONYMOUS"},
+    {0x40, "MAP_32BIT"},    {0x100, "MAP_GROWSDOWN"},  {0x800, "MAP_DENYWRITE"}, {0x1000, "MAP_EXECUTABLE"},
+    {0x2000, "MAP_LOCKED"}, {0x4000, "MAP_NORESERVE"}, {0x8000, "MAP_POPULATE"}, {0x10000, "MAP_NONBLOCK"},
+    {0x20000, "MAP_STACK"}, {0x40000, "MAP_HUGETLB"},  {0x80000, "MAP_SYNC"},    {0x100000, "MAP_FIXED_NOREPLACE"},
+};
+
+// include/linux/panic.h: those that a module can have
+inline constexpr NamedBit module_taint_names[] = {
+    {1ULL << 0, "proprietary"}, {1ULL << 1, "forced"},     {1ULL << 10, "staging"},   {1ULL << 12, "out_of_tree"},
+    {1ULL << 13, "unsigned"},   {1ULL << 15, "livepatch"}, {1ULL << 16, "auxiliary"}, {1ULL << 18, "test"},
+};
+
+// include/uapi/linux/bpf.h, enum bpf_prog_type
+inline constexpr NamedBit bpf_program_type_names[] = {
+    {0, "unspec"},
+    {1, "socket_filter"},
+    {2, "kprobe"},
+    {3, "sched_cls"},
+    {4, "sched_act"},
+    {5, "tracepoint"},
+    {6, "xdp"},
+    {7, "perf_event"},
+    {8, "cgroup_skb"},
+    {9, "cgroup_sock"},
+    {10, "lwt_in"},
+    {11, "lwt_out"},
+    {12, "lwt_xmit"},
+    {13, "sock_ops"},
+    {14, "sk_skb"},
+    {15, "cgroup_device"},
+    {16, "sk_msg"},
+    {17, "raw_tracepoint"},
+    {18, "cgroup_sock_addr"},
+    {19, "lwt_seg6local"},
+    {20, "lirc_mode2"},
+    {21, "sk_reuseport"},
+    {22, "flow_dissector"},
+    {23, "cgroup_sysctl"},
+    {24, "raw_tracepoint_writable"},
+    {25, "cgroup_sockopt"},
+    {26, "tracing"},
+    {27, "struct_ops"},
+    {28, "ext"},
+    {29, "lsm"},
+    {30, "sk_lookup"},
+    {31, "syscall"},
+    {32, "netfilter"},
+};
+
 // include/uapi/linux/capability.h
 inline constexpr NamedBit capability_names[] = {
     {1ULL << 0, "CAP_CHOWN"},

@@ -104,6 +104,27 @@ void Pipeline::take(Bytes bytes, std::string& out) {
       return on_cgroup(*record);
     case WIRE_PATH_PART:
       return on_path_part(*record);
+    case WIRE_PTRACE:
+    case WIRE_PROCESS_VM_WRITE:
+    case WIRE_PROC_MEM_WRITE:
+    case WIRE_KILL:
+      return on_targeted(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_MPROTECT_EXEC:
+    case WIRE_MMAP_EXEC:
+      return on_executable_memory(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_SET_CREDENTIALS:
+    case WIRE_CAPABILITY_SET:
+      return on_credentials(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_MODULE_LOAD:
+    case WIRE_KEXEC_LOAD:
+      return on_kernel_file(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_SYSCTL_WRITE:
+      return on_sysctl(*record, out);
+    case WIRE_MEMFD_CREATE:
+    case WIRE_LOGIN_UID_SET:
+    case WIRE_MODULE_UNLOAD:
+    case WIRE_BPF_PROGRAM_LOAD:
+      return on_plain(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
     case WIRE_UNSHARE:
     case WIRE_SETNS:
       return on_namespace_change(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);

@@ -19,6 +19,7 @@
 #include "agent/process_table.hpp"
 #include "agent/scripts.hpp"
 #include "wire/encoder.hpp"
+#include "wire/memory.h"
 #include "wire/record.hpp"
 
 namespace nightjar {
@@ -77,6 +78,13 @@ class Pipeline {
   void on_path_part(Bytes record);
   void on_namespace_change(Kind kind, Bytes record, std::string& out);
   void on_mount(Kind kind, Bytes record, std::string& out);
+  void on_targeted(Kind kind, Bytes record, std::string& out);
+  void on_executable_memory(Kind kind, Bytes record, std::string& out);
+  void on_credentials(Kind kind, Bytes record, std::string& out);
+  void on_kernel_file(Kind kind, Bytes record, std::string& out);
+  void on_sysctl(Bytes record, std::string& out);
+  /// An event whose record says it all.
+  void on_plain(Kind kind, Bytes record, std::string& out);
 
   /// An exec record or a snapshot, once its argv and environment are there.
   void tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
@@ -88,6 +96,7 @@ class Pipeline {
   void common_facts(const wire_header& header, const wire_task& task, const Process* process);
   /// The same for a record that begins with header and task: the acting process.
   void acting_facts(Bytes record);
+  void target_facts(const wire_target& target);
   void image_facts(const Image& image);
   void finish(Kind kind, Bytes record, std::string& out);
   void forget_event();

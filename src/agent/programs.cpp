@@ -21,20 +21,33 @@ namespace {
 struct HookedEvent {
   Kind kind;
   std::string_view stem;
-  std::vector<std::string_view> btf, kprobe, tracepoint;
-  std::string system_call = {};  ///< where the programs sit on one: its name
+  std::vector<std::string_view> btf, kprobe, tracepoint;  ///< "fexit", or "fexit@setns" on a system call's function
 };
+
+/// System calls that can change credentials: the tracepoint tier compares before and after each.
+std::vector<std::string> credential_calls(const std::string& side) {
+  std::vector<std::string> points;
+  for (const char* call : {"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid",
+                           "setgroups", "capset", "prctl", "unshare", "setns"})
+    points.push_back("syscalls/sys_" + side + "_" + call);
+  return points;
+}
+
+Program program_of(std::string_view stem, std::string_view hook) {
+  const auto at = hook.find('@');
+  const std::string name = std::string(stem) + "__" + std::string(hook.substr(0, at));
+  if (at != std::string_view::npos) return Program(name, {std::string(hook.substr(at + 1))}).syscall();
+  if (name == "privilege_set_credentials__enter" || name == "privilege_set_credentials__exit")
+    return Program(name, credential_calls(std::string(hook))).all_points();
+  return Program(name);
+}
 
 ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent>& events,
                           std::vector<std::string_view> HookedEvent::* hooks) {
   ProgramVersion version(tier, {});
   for (const HookedEvent& event : events) {
-    for (const std::string_view hook : event.*hooks) {
-      const std::string name = std::string(event.stem) + "__" + std::string(hook);
-      const bool on_call = !event.system_call.empty() && (hook.starts_with("f") || hook.starts_with("k"));
-      Program program = on_call && !hook.ends_with("32") ? Program(name, {event.system_call}).syscall() : Program(name);
-      version.programs.push_back(program.optional());
-    }
+    for (const std::string_view hook : event.*hooks)
+      version.programs.push_back(program_of(event.stem, hook).optional());
   }
   return version;
 }
@@ -54,24 +67,61 @@ std::vector<HookedEvent> rare_events() {
       {Kind::unshare, "namespace_unshare", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
       {Kind::setns,
        "namespace_setns",
-       {"fexit", "fentry", "fexit32", "fentry32"},
-       {"kretprobe", "kprobe", "kretprobe32", "kprobe32"},
-       {"exit", "enter"},
-       "setns"},
+       {"fexit@setns", "fentry@setns", "fexit32", "fentry32"},
+       {"kretprobe@setns", "kprobe@setns", "kretprobe32", "kprobe32"},
+       {"exit", "enter"}},
       {Kind::mount, "namespace_mount", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
       {Kind::umount, "namespace_umount", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
       {Kind::move_mount,
        "namespace_move_mount",
-       {"fexit", "fexit32", "paths__fentry"},
-       {"kretprobe", "kprobe", "kretprobe32", "kprobe32", "paths__kprobe"},
-       {"exit", "enter"},
-       "move_mount"},
+       {"fexit@move_mount", "fexit32", "paths__fentry"},
+       {"kretprobe@move_mount", "kprobe@move_mount", "kretprobe32", "kprobe32", "paths__kprobe"},
+       {"exit", "enter"}},
       {Kind::pivot_root,
        "namespace_pivot_root",
        {"fentry", "paths__fentry"},
        {"kprobe", "paths__kprobe"},
        {"exit", "enter"}},
       {Kind::chroot, "namespace_chroot", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::ptrace,
+       "memory_ptrace",
+       {"fexit", "fexit32", "link__fentry"},
+       {"kretprobe", "kprobe", "kretprobe32", "kprobe32", "link__kprobe"},
+       {"exit", "enter"}},
+      {Kind::process_vm_write,
+       "memory_process_vm_write",
+       {"fexit@process_vm_writev", "fentry@process_vm_writev", "target__fentry"},
+       {"kretprobe@process_vm_writev", "kprobe@process_vm_writev", "target__kprobe"},
+       {"exit", "enter"}},
+      {Kind::proc_mem_write, "memory_proc_mem_write", {"fexit"}, {"kretprobe", "kprobe"}, {}},
+      {Kind::memfd_create, "memory_memfd_create", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::mprotect_exec,
+       "memory_mprotect_exec",
+       {"fexit"},
+       {"kretprobe", "kprobe"},
+       {"exit", "enter", "exit_more", "enter_more"}},
+      {Kind::mmap_exec, "memory_mmap_exec", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::set_credentials,
+       "privilege_set_credentials",
+       {"fentry"},
+       {"kprobe"},
+       {"exit", "enter", "after_exec_more", "before_exec_more"}},
+      {Kind::capability_set, "privilege_capability_set", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::login_uid_set, "privilege_login_uid_set", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {}},
+      {Kind::module_load,
+       "kernel_module_load",
+       {"tp_btf", "file__fentry_more"},
+       {"raw_tp", "file__kprobe_more"},
+       {"raw_tp"}},
+      {Kind::module_unload, "kernel_module_unload", {"tp_btf"}, {"raw_tp"}, {"raw_tp"}},
+      {Kind::bpf_program_load, "kernel_bpf_program_load", {"fentry"}, {"kprobe"}, {"exit", "enter"}},
+      {Kind::kexec_load,
+       "kernel_kexec_load",
+       {"fexit@kexec_load", "fexit_file@kexec_file_load"},
+       {"kretprobe@kexec_load", "kretprobe_file@kexec_file_load"},
+       {"exit", "exit_file"}},
+      {Kind::sysctl_write, "kernel_sysctl_write", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {}},
+      {Kind::kill, "signal_kill", {"tp_btf"}, {"raw_tp"}, {"raw_tp"}},
   };
 }
 
@@ -178,8 +228,18 @@ std::string_view degradation(Kind kind, std::string_view tier) {
   if (kind == Kind::exec && tier == "tracepoint")
     return "no hook shows the scripts of a #! chain: they are looked up after the exec and checked against its argv";
   if (kind == Kind::exec_failed) return "32-bit programs are not seen: system call tracepoints do not show them";
-  if (event_info(kind).family == "namespace" && tier == "tracepoint")
-    return "32-bit programs are not seen; paths are as the caller wrote them";
+  const std::string_view family = event_info(kind).family;
+  if (tier == "tracepoint") {
+    if (family == "namespace") return "32-bit programs are not seen; paths are as the caller wrote them";
+    if (kind == Kind::ptrace || kind == Kind::process_vm_write)
+      return "32-bit programs are not seen; the target is named only to callers in the root pid namespace";
+    if (kind == Kind::set_credentials)
+      return "system calls and execs are compared before and after: other ways are not seen";
+    if (kind == Kind::module_load) return "the file is not known";
+    if (family == "memory" || family == "privilege" || kind == Kind::bpf_program_load || kind == Kind::kexec_load)
+      return "32-bit programs are not seen";
+  }
+  if (kind == Kind::memfd_create) return "files of huge pages are not seen";
   if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
   return {};
 }

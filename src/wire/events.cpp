@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/events.hpp"
 
+#include "wire/kernel.h"
+#include "wire/memory.h"
 #include "wire/namespace.h"
+#include "wire/privilege.h"
 #include "wire/process.h"
+#include "wire/signal.h"
 
 namespace nightjar {
 namespace {
@@ -15,6 +19,10 @@ constexpr std::string_view host_category = R"(["host"])";
 
 // What the agent says of itself needs no wire struct of its own, but a process all the same: its own.
 constexpr std::span<const Field> task_only = std::span(Schema<exec_failed>::fields).first(2);
+
+constexpr std::string_view driver_category = R"(["driver"])";
+constexpr std::string_view configuration_category = R"(["configuration"])";
+constexpr std::string_view identity_category = R"(["process","iam"])";
 
 constexpr EventInfo events[] = {
     {Kind::exec, "exec", "process", "event", process_category, R"(["start"])", "success", true,
@@ -43,6 +51,42 @@ constexpr EventInfo events[] = {
      Schema<root_change>::fields, "The root of a mount namespace was exchanged."},
     {Kind::chroot, "chroot", "namespace", "event", process_category, R"(["change"])", "success", true,
      Schema<root_change>::fields, "A process changed its root directory."},
+    {Kind::ptrace, "ptrace", "memory", "event", process_category, R"(["access"])", "success", true,
+     Schema<ptrace_done>::fields,
+     "A request of ptrace(2) that worked. Not those that only let the target run on or ask why it stopped: a tracer "
+     "makes "
+     "them at every stop."},
+    {Kind::process_vm_write, "process_vm_write", "memory", "event", process_category, R"(["change"])", "success", true,
+     Schema<memory_write>::fields, "process_vm_writev(2) wrote into a process."},
+    {Kind::proc_mem_write, "proc_mem_write", "memory", "event", process_category, R"(["change"])", "success", true,
+     Schema<memory_write>::fields, "A write to /proc/PID/mem."},
+    {Kind::memfd_create, "memfd_create", "memory", "event", process_category, R"(["change"])", "success", true,
+     Schema<memfd_done>::fields, "A file that exists in memory only."},
+    {Kind::mprotect_exec, "mprotect_exec", "memory", "event", process_category, R"(["change"])", "success", true,
+     Schema<executable_memory>::fields, "Memory that is there was made executable."},
+    {Kind::mmap_exec, "mmap_exec", "memory", "event", process_category, R"(["change"])", "success", true,
+     Schema<executable_memory>::fields, "New memory that is executable and of no file, or executable and writable."},
+    {Kind::set_credentials, "set_credentials", "privilege", "event", identity_category, R"(["change"])", "success",
+     true, Schema<credentials_change>::fields,
+     "A thread's user ids, group ids or capabilities changed, by an exec, too. process.* is what holds after."},
+    {Kind::capability_set, "capability_set", "privilege", "event", identity_category, R"(["change"])", "success", true,
+     Schema<credentials_change>::fields, "capset(2): a thread chose its own capabilities."},
+    {Kind::login_uid_set, "login_uid_set", "privilege", "event", identity_category, R"(["change"])", "success", true,
+     Schema<login_uid_change>::fields, "The audit login uid was set."},
+    {Kind::module_load, "module_load", "kernel", "event", driver_category, R"(["start"])", "success", true,
+     Schema<module_change>::fields,
+     "A kernel module was loaded; its own start may still fail, module_unload follows then."},
+    {Kind::module_unload, "module_unload", "kernel", "event", driver_category, R"(["end"])", "success", true,
+     Schema<module_change>::fields, "A kernel module was taken out."},
+    {Kind::bpf_program_load, "bpf_program_load", "kernel", "event", driver_category, R"(["start"])", "success", true,
+     Schema<bpf_program_loaded>::fields, "A BPF program was loaded."},
+    {Kind::kexec_load, "kexec_load", "kernel", "event", configuration_category, R"(["change"])", "success", true,
+     Schema<kexec_done>::fields, "A kernel to boot into was loaded, or dropped."},
+    {Kind::sysctl_write, "sysctl_write", "kernel", "event", configuration_category, R"(["change"])", "success", true,
+     Schema<sysctl_written>::fields, "A kernel setting was written."},
+    {Kind::kill, "kill", "signal", "event", process_category, R"(["end"])", "success", true,
+     Schema<signal_sent>::fields,
+     "A process sent a signal that ends or stops its target; with a handler in place, one that asks for that."},
     {Kind::sensor_started, "sensor_started", "sensor", "event", host_category, R"(["start"])", "success", true,
      task_only, "The first event of every stream: what this sensor can see here, and through which hooks."},
     {Kind::sensor_stopped, "sensor_stopped", "sensor", "event", host_category, R"(["end"])", "success", true, task_only,
@@ -112,6 +156,20 @@ constexpr FactInfo facts[] = {
      "CPU time in user mode of all threads, nanoseconds, as getrusage gives it."},
     {Fact::exit_system_ns, "nightjar.exit.system_ns", "long", "exit",
      "CPU time in the kernel of all threads, nanoseconds."},
+    {Fact::target_entity_id, "nightjar.target.entity_id", "keyword", "ptrace,process_vm_write,proc_mem_write,kill",
+     "Entity id of the process acted upon."},
+    {Fact::target_executable, "nightjar.target.executable", "keyword", "ptrace,process_vm_write,proc_mem_write,kill",
+     "The file that the process acted upon runs."},
+    {Fact::memory_addresses, "nightjar.memory.addresses", "long[]",
+     "ptrace,process_vm_write,proc_mem_write,mprotect_exec,mmap_exec", "Where, in the memory of the target."},
+    {Fact::memory_lengths, "nightjar.memory.lengths", "long[]",
+     "process_vm_write,proc_mem_write,mprotect_exec,mmap_exec", "How many bytes at each address."},
+    {Fact::credentials_cause, "nightjar.credentials.cause", "keyword", "set_credentials,capability_set",
+     "The system call that changed them."},
+    {Fact::kernel_file, "file.path", "keyword", "module_load,kexec_load", "The file that was loaded."},
+    {Fact::sysctl_name, "nightjar.sysctl.name", "keyword", "sysctl_write",
+     "The setting, as sysctl(8) names it, with slashes."},
+    {Fact::sysctl_value, "nightjar.sysctl.value", "keyword", "sysctl_write", "What was written, at most 255 bytes."},
     {Fact::mount_target, "nightjar.mount.target", "keyword", "mount,umount,move_mount,pivot_root,chroot",
      "Where the mount is, or what became the root: the path in the mount namespace, as it was before the call."},
     {Fact::mount_put_old, "nightjar.mount.put_old", "keyword", "pivot_root", "Where the old root was put."},
@@ -166,6 +224,9 @@ constexpr MissingBit missing[] = {
     {WIRE_UNKNOWN_PARENT, "process.parent.name", false},
     {WIRE_CUT_EXECUTABLE, "process.executable", true},
     {WIRE_CUT_CWD, "process.working_directory", true},
+    {WIRE_MISSING_TARGET, "nightjar.target.entity_id", false},
+    {WIRE_MISSING_MEMORY_RANGES, "nightjar.memory.addresses", false},
+    {WIRE_MISSING_SYSCTL, "nightjar.sysctl.name", false},
     {WIRE_MISSING_MOUNT_PATHS, "nightjar.mount.target", false},
     {WIRE_CUT_MOUNT_TARGET, "nightjar.mount.target", true},
 };

@@ -3,7 +3,11 @@
 
 #include <string>
 
+#include "wire/kernel.h"
+#include "wire/memory.h"
 #include "wire/namespace.h"
+#include "wire/privilege.h"
+#include "wire/signal.h"
 
 namespace nightjar {
 namespace {
@@ -39,6 +43,32 @@ std::size_t fixed_size(unsigned kind) {
       return sizeof(root_change);
     case WIRE_PATH_PART:
       return sizeof(path_part);
+    case WIRE_PTRACE:
+      return sizeof(ptrace_done);
+    case WIRE_PROCESS_VM_WRITE:
+    case WIRE_PROC_MEM_WRITE:
+      return sizeof(memory_write);
+    case WIRE_MEMFD_CREATE:
+      return sizeof(memfd_done);
+    case WIRE_MPROTECT_EXEC:
+    case WIRE_MMAP_EXEC:
+      return sizeof(executable_memory);
+    case WIRE_SET_CREDENTIALS:
+    case WIRE_CAPABILITY_SET:
+      return sizeof(credentials_change);
+    case WIRE_LOGIN_UID_SET:
+      return sizeof(login_uid_change);
+    case WIRE_MODULE_LOAD:
+    case WIRE_MODULE_UNLOAD:
+      return sizeof(module_change);
+    case WIRE_BPF_PROGRAM_LOAD:
+      return sizeof(bpf_program_loaded);
+    case WIRE_KEXEC_LOAD:
+      return sizeof(kexec_done);
+    case WIRE_SYSCTL_WRITE:
+      return sizeof(sysctl_written);
+    case WIRE_KILL:
+      return sizeof(signal_sent);
     default:
       return SIZE_MAX;
   }

@@ -10,7 +10,8 @@ const Strings actions{"unshare", "setns", "mount", "umount", "move_mount", "pivo
 
 class NamespaceFamily : public testing::TestWithParam<const char*> {};
 TEST_P(NamespaceFamily, tells_each_call_that_worked) {
-  const auto watched = watch("namespace_calls", {"@LOG", "@DIR", GetParam()}, {.options = {"--events", "all"}});
+  const auto watched =
+      watch("namespace_calls", {"@LOG", "@DIR", GetParam()}, {.options = {"--events", "process,namespace"}});
   SKIP_IF_TOLD(watched);
   EXPECT_FALSE(watched.truths("told").empty());
   expect_told(watched, actions);
@@ -30,7 +31,7 @@ TEST(NamespaceTools, unshare_and_nsenter_enter_what_they_say) {
   const std::string script = "unshare -Urnpf readlink /proc/self/ns/net > " + (place / "unshared") +
                              "; unshare -n sleep 30 & holder=$!; sleep 1; nsenter -t $holder -n readlink " +
                              "/proc/self/ns/net > " + (place / "entered") + "; kill $holder";
-  const auto watched = watch_command({"/bin/sh", "-c", script}, {.options = {"--events", "all"}});
+  const auto watched = watch_command({"/bin/sh", "-c", script}, {.options = {"--events", "process,namespace"}});
   const auto unshares = watched.stream.of("unshare");
   const auto enters = watched.stream.of("setns");
   ASSERT_EQ(unshares.size(), 2U);

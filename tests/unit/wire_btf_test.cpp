@@ -8,6 +8,7 @@
 
 #include <bpf/btf.h>
 
+#include "wire/privilege.h"
 #include "wire/process.h"
 
 namespace {
@@ -45,6 +46,7 @@ TEST(Wire, has_the_same_layout_in_the_bpf_object) {
   compare<exec_failed>(types.get());
   compare<process_fork>(types.get());
   compare<process_exit>(types.get());
+  compare<wire_credentials>(types.get());
 }
 
 }  // namespace

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Changes of credentials: where the kernel puts them into force, whatever asked for it. */
+#include "call.bpf.h"
+#include "cred.bpf.h"
+#include "wire/privilege.h"
+
+static __always_inline void fill_credentials(struct wire_credentials *out, const struct cred *cred)
+{
+	out->uid = BPF_CORE_READ(cred, euid.val);
+	out->gid = BPF_CORE_READ(cred, egid.val);
+	out->ruid = BPF_CORE_READ(cred, uid.val);
+	out->rgid = BPF_CORE_READ(cred, gid.val);
+	out->suid = BPF_CORE_READ(cred, suid.val);
+	out->sgid = BPF_CORE_READ(cred, sgid.val);
+	out->fsuid = BPF_CORE_READ(cred, fsuid.val);
+	out->fsgid = BPF_CORE_READ(cred, fsgid.val);
+	out->cap_effective = read_capabilities(cred, cap_effective);
+	out->cap_permitted = read_capabilities(cred, cap_permitted);
+	out->cap_inheritable = read_capabilities(cred, cap_inheritable);
+	out->cap_bounding = read_capabilities(cred, cap_bset);
+	out->cap_ambient = read_capabilities(cred, cap_ambient);
+	out->groups = (__u64)BPF_CORE_READ(cred, group_info);
+}
+
+#define DIFFERENCE(member, bit) (old->member != new->member ? bit : 0)
+
+static __always_inline __u32 changes_between(const struct wire_credentials *old, const struct wire_credentials *new)
+{
+	return DIFFERENCE(uid, WIRE_CHANGED_USER) | DIFFERENCE(ruid, WIRE_CHANGED_REAL_USER) |
+	       DIFFERENCE(suid, WIRE_CHANGED_SAVED_USER) | DIFFERENCE(fsuid, WIRE_CHANGED_FS_USER) |
+	       DIFFERENCE(gid, WIRE_CHANGED_GROUP) | DIFFERENCE(rgid, WIRE_CHANGED_REAL_GROUP) |
+	       DIFFERENCE(sgid, WIRE_CHANGED_SAVED_GROUP) | DIFFERENCE(fsgid, WIRE_CHANGED_FS_GROUP) |
+	       DIFFERENCE(cap_effective, WIRE_CHANGED_EFFECTIVE) | DIFFERENCE(cap_permitted, WIRE_CHANGED_PERMITTED) |
+	       DIFFERENCE(cap_inheritable, WIRE_CHANGED_INHERITABLE) | DIFFERENCE(cap_bounding, WIRE_CHANGED_BOUNDING) |
+	       DIFFERENCE(cap_ambient, WIRE_CHANGED_AMBIENT) | DIFFERENCE(groups, WIRE_CHANGED_GROUPS);
+}
+
+static __always_inline int tell_credentials(void *ctx, void *buffer, __u32 kind, const struct wire_credentials *old,
+					    const struct wire_credentials *new, __u32 user_ns)
+{
+	struct credentials_change *rec;
+	struct pool_row *row = take_row(kind);
+
+	if (!row)
+		return 0;
+	rec = record_in(row, struct credentials_change);
+	if (begin_event(ctx, row, (void *)rec, kind)) {
+		rec->before = *old;
+		rec->task.uid = new->uid;
+		rec->task.gid = new->gid;
+		rec->task.ruid = new->ruid;
+		rec->task.rgid = new->rgid;
+		rec->task.suid = new->suid;
+		rec->task.sgid = new->sgid;
+		if (user_ns)
+			rec->task.ns.user = user_ns;
+		rec->cap_effective = new->cap_effective;
+		rec->cap_permitted = new->cap_permitted;
+		rec->cap_inheritable = new->cap_inheritable;
+		rec->cap_bounding = new->cap_bounding;
+		rec->cap_ambient = new->cap_ambient;
+		rec->fsuid = new->fsuid;
+		rec->fsgid = new->fsgid;
+		rec->changed = changes_between(old, new);
+		rec->syscall = current_syscall();
+		send_record(ctx, buffer, &rec->hdr, sizeof(*rec));
+	}
+	give_back(row);
+	return 0;
+}
+
+/* commit_creds(new), before it is in force */
+static __always_inline int commit_body(void *ctx, const struct cred *cred)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct wire_credentials old, new;
+
+	if (!current_in_scope())
+		return 0;
+	fill_credentials(&old, BPF_CORE_READ(task, real_cred));
+	fill_credentials(&new, cred);
+	if (!changes_between(&old, &new))
+		return 0;
+	return tell_credentials(ctx, &lifecycle, WIRE_SET_CREDENTIALS, &old, &new,
+				BPF_CORE_READ(cred, user_ns, ns.inum));
+}
+#define COMMIT(ARG) commit_body(ctx, (const struct cred *)ARG(0))
+ON_ENTRY(privilege_set_credentials, commit_creds, COMMIT)
+
+/* security_capset(new, old, effective, inheritable, permitted): the last thing in capset(2) that can refuse. */
+static __always_inline int capset_body(void *ctx, __u64 *args, int ret)
+{
+	struct wire_credentials old, new;
+
+	if (ret)
+		return 0;
+	fill_credentials(&old, (const struct cred *)args[1]);
+	fill_credentials(&new, (const struct cred *)args[0]);
+	new.groups = old.groups;
+	return tell_credentials(ctx, &activity, WIRE_CAPABILITY_SET, &old, &new, 0);
+}
+ON_RETURN(privilege_capability_set, , security_capset, WIRE_CAPABILITY_SET, 5, capset_body)
+
+/* ---- The same by tracepoints: what the thread had before the system call, against what it has after ---- */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct wire_credentials);
+} credentials_before SEC(".maps");
+
+static __always_inline int credentials_begin(__u32 kind)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 key = call_key(kind);
+	struct wire_credentials now;
+
+	if (!current_in_scope())
+		return 0;
+	fill_credentials(&now, BPF_CORE_READ(task, real_cred));
+	bpf_map_update_elem(&credentials_before, &key, &now, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int credentials_end(void *ctx, void *buffer, __u32 kind, const bool even_if_same)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	__u64 key = call_key(kind);
+	struct wire_credentials *before = bpf_map_lookup_elem(&credentials_before, &key);
+	struct wire_credentials old, now;
+
+	if (!before)
+		return 0;
+	old = *before;
+	bpf_map_delete_elem(&credentials_before, &key);
+	fill_credentials(&now, BPF_CORE_READ(task, real_cred));
+	if (!even_if_same && !changes_between(&old, &now))
+		return 0;
+	return tell_credentials(ctx, buffer, kind, &old, &now, 0);
+}
+
+/* On every system call that can change credentials (programs.cpp names them). */
+SEC("tracepoint/syscalls/sys_enter_setuid")
+int privilege_set_credentials__enter(struct sys_enter_ctx *ctx)
+{
+	return credentials_begin(WIRE_SET_CREDENTIALS);
+}
+
+SEC("tracepoint/syscalls/sys_exit_setuid")
+int privilege_set_credentials__exit(struct sys_exit_ctx *ctx)
+{
+	return credentials_end(ctx, &lifecycle, WIRE_SET_CREDENTIALS, false);
+}
+
+/* An exec: sched_prepare_exec (6.10) is before the change, sched_process_exec after. */
+SEC("raw_tp/sched_prepare_exec")
+int privilege_set_credentials__before_exec_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	return credentials_begin(WIRE_SET_CREDENTIALS);
+}
+
+SEC("raw_tp/sched_process_exec")
+int privilege_set_credentials__after_exec_more(struct bpf_raw_tracepoint_args *ctx)
+{
+	return credentials_end(ctx, &lifecycle, WIRE_SET_CREDENTIALS, false);
+}
+
+SEC("tracepoint/syscalls/sys_enter_capset")
+int privilege_capability_set__enter(struct sys_enter_ctx *ctx)
+{
+	return credentials_begin(WIRE_CAPABILITY_SET);
+}
+
+SEC("tracepoint/syscalls/sys_exit_capset")
+int privilege_capability_set__exit(struct sys_exit_ctx *ctx)
+{
+	return ctx->ret ? 0 : credentials_end(ctx, &activity, WIRE_CAPABILITY_SET, true);
+}
+
+/* ---- audit_set_loginuid(loginuid) ---- */
+
+static __always_inline int login_uid_begins(void)
+{
+	return keep_call(WIRE_LOGIN_UID_SET, task_login_uid((void *)bpf_get_current_task()), 0, 0, 0, 0, 0);
+}
+
+static __always_inline int login_uid_ends(void *ctx, int ret)
+{
+	struct login_uid_change *rec;
+	struct pool_row *row;
+	struct call call;
+
+	if (!take_call(WIRE_LOGIN_UID_SET, &call) || ret)
+		return 0;
+	row = take_row(WIRE_LOGIN_UID_SET);
+	if (!row)
+		return 0;
+	rec = record_in(row, struct login_uid_change);
+	if (begin_event(ctx, row, (void *)rec, WIRE_LOGIN_UID_SET)) {
+		rec->before = call.args[0];
+		rec->pad0 = 0;
+		send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
+	}
+	give_back(row);
+	return 0;
+}
+#define LOGIN_UID_BEGINS(ARG) login_uid_begins()
+#define LOGIN_UID_ENDS(ret) login_uid_ends(ctx, ret)
+ON_BOTH(privilege_login_uid_set, , audit_set_loginuid, 1, LOGIN_UID_BEGINS, LOGIN_UID_ENDS)
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
