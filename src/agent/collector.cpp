@@ -36,8 +36,7 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 
 }  // namespace
 
-Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor,
-                     std::vector<Output> outputs)
+Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
@@ -47,7 +46,7 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       stats_interval_s_(options.stats_interval_s) {}
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
-                                                    std::unique_ptr<Sensor> sensor, std::vector<Output> outputs) {
+                                                    std::unique_ptr<Sensor> sensor, Outputs outputs) {
   std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
@@ -83,19 +82,15 @@ Result<> Collector::open_stream(bool show_snapshot) {
   facts[Fact::scope] = scope;
   facts[Fact::transport] = sensor_->uses_ring_buffer() ? "\"ringbuf\"" : "\"perf\"";
   facts[Fact::buffers] = buffers;
-  pipeline_.own_event(Kind::sensor_started, facts, buffer_);
-  tell_processes(records, show_snapshot && options_.wanted.contains(Kind::process_snapshot), pipeline_, buffer_);
+  pipeline_.own_event(Kind::sensor_started, facts, batch_.text);
+  tell_processes(records, show_snapshot && options_.wanted.contains(Kind::process_snapshot), pipeline_, batch_.text);
   return flush();
 }
 
 Result<> Collector::flush() {
-  if (buffer_.empty()) return {};
-  Result<> written;
-  for (Output& output : outputs_) {
-    if (auto here = output.write(buffer_); !here && written) written = std::move(here);
-  }
-  buffer_.clear();
-  return written;
+  if (batch_.text.empty()) return {};
+  batch_.lines = pipeline_.take_lines();
+  return outputs_.write(batch_);
 }
 
 bool Collector::reached_count() const {
@@ -106,8 +101,8 @@ Result<std::size_t> Collector::drain(bool last) {
   std::size_t records = 0;
   Result<> written;
   const auto take = [&](Bytes bytes) {
-    pipeline_.take(bytes, buffer_);
-    if (buffer_.size() >= write_bytes && written) written = flush();
+    pipeline_.take(bytes, batch_.text);
+    if (batch_.text.size() >= write_bytes && written) written = flush();
   };
   if (merges_) merger_.begin_round(boot_clock_ns());
   for (EventSource& source : sensor_->sources()) {
@@ -197,7 +192,9 @@ Result<> Collector::close_stream() {
   NIGHTJAR_CHECK(tell_losses());
   tell_suppressed();
   tell_stats(Kind::sensor_stopped);
-  return flush();
+  auto written = flush();
+  auto closed = outputs_.close();
+  return written ? std::move(closed) : std::move(written);
 }
 
 }  // namespace nightjar

@@ -11,17 +11,17 @@
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
 #include "agent/options.hpp"
-#include "agent/output.hpp"
 #include "agent/pipeline.hpp"
 #include "agent/sensor.hpp"
 #include "agent/snapshot.hpp"
+#include "output/outputs.hpp"
 
 namespace nightjar {
 
 class Collector {
  public:
   static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
-                                                  std::unique_ptr<Sensor> sensor, std::vector<Output> outputs);
+                                                  std::unique_ptr<Sensor> sensor, Outputs outputs);
 
   /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in
   /// place.
@@ -30,6 +30,9 @@ class Collector {
   /// Waits for records (or for `signals` to be readable), delivers them. Call in a loop; returns after at most about a
   /// second. True: go on; false: --count or --duration was reached.
   Result<bool> turn(int signals);
+
+  /// Lets the outputs deliver. Call once COMMAND, if there is one, was forked: threads begin.
+  void start_outputs() { outputs_.start(); }
 
   /// Delivers what is left, and says sensor_stopped. The programs are detached before, so that nothing is missed.
   Result<> close_stream();
@@ -46,28 +49,28 @@ class Collector {
   Sensor& sensor() { return *sensor_; }
 
  private:
-  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor,
-            std::vector<Output> outputs);
+  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
   void tell_missed();
   void tell_suppressed();
+  void tell_output_losses();
   void tell_stats(Kind kind);
-  [[nodiscard]] std::string stats_json() const;
+  [[nodiscard]] std::string stats_json();
   [[nodiscard]] std::string coverage_json() const;
   [[nodiscard]] bool reached_count() const;
 
   const Host& host_;
   const SensorOptions& options_;
   std::unique_ptr<Sensor> sensor_;
-  std::vector<Output> outputs_;
+  Outputs outputs_;
   Pipeline pipeline_;
   LossCounter losses_;
   Merger merger_;
   UniqueFd epoll_;
   int watched_signals_ = -1;
-  std::string buffer_;
+  Batch batch_;
   SelfTask self_;
   bool merges_ = false;  // more than one buffer: their records must be put in order
   bool idle_ = false;

@@ -50,10 +50,31 @@ Result<> Collector::tell_losses() {
     facts[Fact::lost_reason] = reason;
     facts[Fact::lost_first] = first;
     facts[Fact::lost_last] = last;
-    pipeline_.own_event(Kind::events_lost, facts, buffer_);
+    pipeline_.own_event(Kind::events_lost, facts, batch_.text);
   }
   tell_missed();
+  tell_output_losses();
   return flush();
+}
+
+void Collector::tell_output_losses() {
+  for (const auto& [output, loss] : outputs_.take_losses()) {
+    const std::string count = std::to_string(loss.count);
+    const std::string what = json::quoted(loss.what);
+    const std::string reason = json::quoted(loss.reason);
+    const std::string where = json::quoted(output);
+    std::string first, last;
+    json::timestamp(first, loss.first_ns);
+    json::timestamp(last, loss.last_ns);
+    Facts facts;
+    facts[Fact::lost_count] = count;
+    facts[Fact::lost_class] = what;
+    facts[Fact::lost_reason] = reason;
+    facts[Fact::lost_output] = where;
+    facts[Fact::lost_first] = first;
+    facts[Fact::lost_last] = last;
+    pipeline_.own_event(Kind::events_lost, facts, batch_.text);
+  }
 }
 
 /// Runs that the kernel skipped because the program was already running on that CPU. An event is lost when the program
@@ -76,7 +97,7 @@ void Collector::tell_missed() {
     facts[Fact::lost_count] = count;
     facts[Fact::lost_class] = what;
     facts[Fact::lost_reason] = "\"missed\"";
-    pipeline_.own_event(Kind::events_lost, facts, buffer_);
+    pipeline_.own_event(Kind::events_lost, facts, batch_.text);
   }
 }
 
@@ -90,11 +111,11 @@ void Collector::tell_suppressed() {
     Facts facts;
     facts[Fact::suppressed_count] = count;
     facts[Fact::suppressed_key] = key;
-    pipeline_.own_event(Kind::events_suppressed, facts, buffer_);
+    pipeline_.own_event(Kind::events_suppressed, facts, batch_.text);
   }
 }
 
-std::string Collector::stats_json() const {
+std::string Collector::stats_json() {
   std::string text = R"({"events":{)";
   for (const EventInfo& event : all_events()) {
     const auto kind = static_cast<unsigned>(event.kind);
@@ -123,7 +144,17 @@ std::string Collector::stats_json() const {
   text += '}';
   member(text, "configuration_reloads", reloads_);
   member(text, "configuration_reloads_refused", reloads_refused_);
-  text += ",\"programs\":[";
+  text += ",\"outputs\":[";
+  for (const OutputStats& output : outputs_.stats()) {
+    if (text.back() != '[') text += ',';
+    text += "{\"uri\":" + json::quoted(output.uri);
+    member(text, "delivered", output.delivered);
+    member(text, "lost", output.lost);
+    member(text, "waiting", output.waiting);
+    member(text, "failures", output.failures);
+    text += '}';
+  }
+  text += "],\"programs\":[";
   for (const auto& line : programs_.empty() ? sensor_->program_stats() : programs_) {
     if (text.back() != '[') text += ',';
     text += "{\"name\":" + json::quoted(line.name) + ",\"hook\":" + json::quoted(line.hook);
@@ -143,7 +174,7 @@ void Collector::tell_stats(Kind kind) {
   Facts facts;
   facts[Fact::stats] = stats;
   facts[Fact::version] = version;
-  pipeline_.own_event(kind, facts, buffer_);
+  pipeline_.own_event(kind, facts, batch_.text);
 }
 
 std::string Collector::coverage_json() const {

@@ -287,6 +287,7 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   if (hook != settings_.hooks.end()) facts_[Fact::hook] = hook->second;
   facts_[Fact::event_sequence] = number_fact(++sequence_);
   encoder_.encode(out, event, record, facts_);
+  lines_.push_back({kind, static_cast<std::uint32_t>(out.size())});
   ++sent_[kind];
   if (event.family != "sensor") ++sent_in_all_;
   forget_event();

@@ -18,6 +18,7 @@
 #include "agent/names.hpp"
 #include "agent/process_table.hpp"
 #include "agent/scripts.hpp"
+#include "output/batch.hpp"
 #include "wire/encoder.hpp"
 #include "wire/memory.h"
 #include "wire/record.hpp"
@@ -61,6 +62,9 @@ class Pipeline {
 
   /// Events that the rules held back, by rule.
   [[nodiscard]] const std::map<std::string, std::uint64_t>& suppressed() const { return suppressed_; }
+  /// What the lines are that were appended since the last call: `out` must have been the same string, empty at first.
+  std::vector<Line> take_lines() { return std::exchange(lines_, {}); }
+
   [[nodiscard]] std::uint64_t sent(Kind kind) const;
   [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
@@ -154,6 +158,7 @@ class Pipeline {
   };
   std::unordered_map<std::uint64_t, Cgroup> cgroups_;
 
+  std::vector<Line> lines_;
   std::vector<std::byte> self_;  // header and task of the agent
   bool self_known_ = false;      // from the kernel side
   std::uint64_t sequence_ = 0;

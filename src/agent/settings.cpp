@@ -155,7 +155,8 @@ constexpr Setting settings[] = {
     {list, "events", "--events", "LIST", "all", "Events or families that are reported.", once, of_both, fixed,
      set_events},
     {text, "format", "--format", "NAME", "ecs", "ecs or ocsf.", once, of_both, fixed, set_format},
-    {list, "outputs", "--output", "URI", "-", "Where events go: - (standard output) or file:PATH; several at once.",
+    {list, "outputs", "--output", "URI", "-", "Where events go, several at once: -, file:PATH, unix:PATH, syslog:, journald:, kafka://..., http(s)://..., "
+     "otlp+http(s)://... (nightjar(1)).",
      repeats, of_both, fixed, set_outputs},
     {text, "scope", "--scope", "SCOPE", "all", "Whom the sensor looks at: all, tree:PID or cgroup:PATH.", once, of_run,
      fixed, set_scope},

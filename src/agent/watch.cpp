@@ -69,19 +69,30 @@ struct Session {
   std::unique_ptr<Collector> collector;
 };
 
+Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
+  const auto select = [](const std::string& list) -> Result<std::set<Kind>> {
+    SensorOptions selected;
+    NIGHTJAR_CHECK(select_events(list, selected));
+    return selected.wanted;
+  };
+  return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose)}, select);
+}
+
 Result<> open_session(Session& session, const SensorOptions& options) {
-  std::vector<Output> outputs;
-  for (const std::string& uri : options.outputs) outputs.push_back(NIGHTJAR_TRY(Output::open(uri)));
+  Outputs outputs = NIGHTJAR_TRY(open_outputs(options, session.host));
   auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
   session.collector = NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs)));
   return {};
 }
 
 bool events_on_stdout(const SensorOptions& options) {
-  return std::find(options.outputs.begin(), options.outputs.end(), "-") != options.outputs.end();
+  return std::ranges::any_of(options.outputs,
+                             [](const std::string& uri) { return uri == "-" || uri.starts_with("-?"); });
 }
 
-int end_session(Session& session, const SensorOptions& options, Result<> so_far) {
+int end_session(Session& session, const SensorOptions& options, const Signals& signals, Result<> so_far) {
+  // Whoever reads the outputs may be slow, and somebody who asks again to stop wants to stop.
+  sigprocmask(SIG_SETMASK, &signals.before(), nullptr);
   if (so_far) so_far = session.collector->close_stream();
   if (options.summary) std::fputs(session.collector->summary().c_str(), stderr);
   return so_far ? exit_done : fail(so_far.error());
@@ -134,7 +145,8 @@ int watch(const Options& options) {
   if (auto begun = begin_tree(*collector.sensor().scope_tree(), collector.self()); !begun) return fail(begun.error());
   auto child = Child::start(options.to_watch, events_on_stdout(options.sensor), signals->before());
   if (!child) return fail(child.error());
-  const int status = end_session(session, options.sensor, watch_tree(collector, *signals, *child));
+  collector.start_outputs();
+  const int status = end_session(session, options.sensor, *signals, watch_tree(collector, *signals, *child));
   if (child->exec_error() != 0)
     std::fprintf(stderr, "nightjar: %s: %s\n", options.to_watch.front().c_str(), strerror(child->exec_error()));
   if (status != exit_done) return status;
@@ -156,6 +168,7 @@ int run(const Options& options) {
     if (auto filled = fill_tree(*collector.sensor().scope_tree(), options.sensor.scope.pid); !filled)
       return fail(filled.error());
   }
+  collector.start_outputs();
   Result<> result = collector.open_stream(true);
   const bool reloads = !options.config_path.empty();
   while (result) {
@@ -168,7 +181,7 @@ int run(const Options& options) {
     }
     if (reload) take_configuration(collector, options);
   }
-  return end_session(session, options.sensor, std::move(result));
+  return end_session(session, options.sensor, *signals, std::move(result));
 }
 
 int fail(const Error& error) {

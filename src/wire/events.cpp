@@ -190,7 +190,10 @@ constexpr FactInfo facts[] = {
     {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
     {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
     {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost",
-     "buffer_full, scope_full or missed (the kernel skipped the program)."},
+     "buffer_full, scope_full or missed (the kernel skipped the program); of an output: queue_full, spool_full, "
+     "spool_failed, spool_damaged, write_failed, too_large, refused, client_slow, output_failed."},
+    {Fact::lost_output, "nightjar.lost.output", "keyword", "events_lost",
+     "The output that lost them; absent when no output got them."},
     {Fact::lost_first, "nightjar.lost.first", "date", "events_lost", "When the first of them happened."},
     {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
     {Fact::suppressed_count, "nightjar.suppressed.count", "long", "events_suppressed", "How many."},

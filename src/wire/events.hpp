@@ -131,6 +131,7 @@ enum class Fact : std::uint8_t {
   lost_class,
   lost_cpu,
   lost_reason,
+  lost_output,
   lost_first,
   lost_last,
   suppressed_count,

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// One --output: a sink, what waits for it, and the account of what became of every event.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "nightjar/unique_fd.hpp"
+#include "output/sink.hpp"
+#include "output/spool.hpp"
+
+namespace nightjar {
+
+/// Events that an output lost since the last look.
+struct OutputLoss {
+  std::string_view what;  ///< the event's name, or "unknown" (a damaged spool)
+  std::string_view
+      reason;  ///< queue_full, spool_full, spool_failed, spool_damaged, too_large, refused, client_slow, ...
+  std::uint64_t count = 0;
+  std::int64_t first_ns = 0, last_ns = 0;  ///< since 1970
+};
+
+struct OutputStats {
+  std::string uri;
+  std::uint64_t delivered = 0, lost = 0, waiting = 0, failures = 0;
+  std::uint64_t queue_bytes = 0, spool_bytes = 0;
+  bool failing = false;
+};
+
+/// Either direct (the reader's thread writes a file), or with a thread of its own behind a bounded queue or a spool.
+/// write() never waits for the other side.
+class Output {
+ public:
+  /// `wanted`: the events of this output; empty: all.
+  static Result<std::unique_ptr<Output>> open(const OutputSpec& spec, const SinkContext& context,
+                                              std::set<Kind> wanted);
+  Output(const Output&) = delete;
+  Output& operator=(const Output&) = delete;
+  ~Output();
+
+  /// Starts the thread, if there is one. Before this, events wait.
+  void start();
+  /// An error: nothing can ever be written any more.
+  Result<> write(const std::shared_ptr<const Batch>& batch);
+  /// Gives the thread what time the settings allow to deliver what waits. Afterwards the spool holds the rest, or it is
+  /// counted as lost and warned of.
+  Result<> close();
+
+  [[nodiscard]] const OutputSpec& spec() const { return spec_; }
+  [[nodiscard]] bool takes(Kind kind) const { return wanted_.empty() || wanted_.contains(kind); }
+  [[nodiscard]] bool takes_all() const { return wanted_.empty(); }
+  [[nodiscard]] bool direct() const { return sink_->direct() && !spool_; }
+  std::vector<OutputLoss> take_losses();
+  [[nodiscard]] OutputStats stats();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiting {
+    std::shared_ptr<const Batch> batch;
+    std::size_t from = 0;
+  };
+  Output(OutputSpec spec, std::unique_ptr<Sink> sink, std::set<Kind> wanted, LogSink log);
+  Result<> write_direct(const Batch& batch);
+  Result<> write_to_spool(const Batch& batch);
+  void work();
+  /// Delivers once; false when there was nothing to do.
+  bool deliver_next();
+  void after(const Delivery& delivery);
+  void wait(std::chrono::milliseconds at_most);
+  void wake() const;
+  void lose(const Batch& batch, std::size_t from, std::string_view reason);
+  void lose(std::string_view what, std::string_view reason, std::uint64_t count);
+  void warn_once(const std::string& text);
+
+  OutputSpec spec_;
+  std::unique_ptr<Sink> sink_;
+  std::set<Kind> wanted_;
+  LogSink log_;
+  std::uint64_t queue_bytes_at_most_ = 0;
+  std::chrono::seconds drain_{0};
+  bool drains_for_ever_ = false;
+  std::unique_ptr<Spool> spool_;
+  UniqueFd wakeup_;
+  std::thread thread_;
+  bool closed_ = false;
+  std::atomic<bool> stopping_ = false, failing_ = false, dead_ = false;
+  std::atomic<std::uint64_t> delivered_ = 0, failures_ = 0;
+  std::chrono::milliseconds pause_{0};  // between tries, while they fail
+
+  std::mutex mutex_;  // for the rest
+  std::deque<Waiting> queue_;
+  std::uint64_t queue_bytes_ = 0, queue_lines_ = 0;
+  Clock::time_point deadline_;
+  std::optional<Error> fatal_;
+  std::map<std::pair<std::string_view, std::string_view>, OutputLoss> losses_;
+  std::uint64_t lost_in_all_ = 0;
+  bool loss_warned_ = false;
+};
+
+}  // namespace nightjar
