@@ -36,18 +36,23 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 
 }  // namespace
 
-Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs)
+Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
+                     std::unique_ptr<MetricsExporter> metrics, LogSink log)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
       outputs_(std::move(outputs)),
+      metrics_(std::move(metrics)),
+      log_(std::move(log)),
       pipeline_(host, pipeline_settings(options, *sensor_)),
       losses_(sensor_->counters()),
       stats_interval_s_(options.stats_interval_s) {}
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
-                                                    std::unique_ptr<Sensor> sensor, Outputs outputs) {
-  std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs)));
+                                                    std::unique_ptr<Sensor> sensor, Outputs outputs,
+                                                    std::unique_ptr<MetricsExporter> metrics, LogSink log) {
+  std::unique_ptr<Collector> collector(
+      new Collector(host, options, std::move(sensor), std::move(outputs), std::move(metrics), std::move(log)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
@@ -171,9 +176,11 @@ Result<bool> Collector::turn(int signals) {
   if (now >= next_stats_ns_) {
     next_stats_ns_ = now + stats_interval_s_ * second;
     tell_suppressed();
+    NIGHTJAR_CHECK(check_sight());
     tell_stats(Kind::sensor_stats);
     NIGHTJAR_CHECK(flush());
   }
+  NIGHTJAR_CHECK(publish_metrics(now));
   const bool over = options_.duration_s > 0 && static_cast<double>(now - started_ns_) >= options_.duration_s * 1e9;
   return !over && !reached_count();
 }
@@ -192,6 +199,8 @@ Result<> Collector::close_stream() {
   NIGHTJAR_CHECK(tell_losses());
   tell_suppressed();
   tell_stats(Kind::sensor_stopped);
+  next_metrics_ns_ = 0;
+  NIGHTJAR_CHECK(publish_metrics(boot_clock_ns()));
   auto written = flush();
   auto closed = outputs_.close();
   return written ? std::move(closed) : std::move(written);

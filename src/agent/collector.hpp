@@ -10,6 +10,7 @@
 
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
+#include "agent/metrics.hpp"
 #include "agent/options.hpp"
 #include "agent/pipeline.hpp"
 #include "agent/sensor.hpp"
@@ -21,7 +22,8 @@ namespace nightjar {
 class Collector {
  public:
   static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
-                                                  std::unique_ptr<Sensor> sensor, Outputs outputs);
+                                                  std::unique_ptr<Sensor> sensor, Outputs outputs,
+                                                  std::unique_ptr<MetricsExporter> metrics, LogSink log);
 
   /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in
   /// place.
@@ -32,7 +34,12 @@ class Collector {
   Result<bool> turn(int signals);
 
   /// Lets the outputs deliver. Call once COMMAND, if there is one, was forked: threads begin.
-  void start_outputs() { outputs_.start(); }
+  void start_outputs() {
+    outputs_.start();
+    if (metrics_) metrics_->start();
+  }
+  /// Whether an output speaks to other machines.
+  [[nodiscard]] bool needs_network() const { return outputs_.need_network(); }
 
   /// Delivers what is left, and says sensor_stopped. The programs are detached before, so that nothing is missed.
   Result<> close_stream();
@@ -49,13 +56,17 @@ class Collector {
   Sensor& sensor() { return *sensor_; }
 
  private:
-  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs);
+  Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
+            std::unique_ptr<MetricsExporter> metrics, LogSink log);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
   void tell_missed();
   void tell_suppressed();
   void tell_output_losses();
+  std::string metrics_text();
+  Result<> publish_metrics(std::uint64_t now_ns);
+  Result<> check_sight();
   void tell_stats(Kind kind);
   [[nodiscard]] std::string stats_json();
   [[nodiscard]] std::string coverage_json() const;
@@ -65,6 +76,8 @@ class Collector {
   const SensorOptions& options_;
   std::unique_ptr<Sensor> sensor_;
   Outputs outputs_;
+  std::unique_ptr<MetricsExporter> metrics_;
+  LogSink log_;
   Pipeline pipeline_;
   LossCounter losses_;
   Merger merger_;
@@ -77,6 +90,9 @@ class Collector {
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
+  std::uint64_t next_metrics_ns_ = 0;
+  bool metrics_failed_ = false;
+  std::uint64_t self_check_failures_ = 0;
   unsigned stats_interval_s_;
   std::uint64_t reloads_ = 0;
   std::uint64_t reloads_refused_ = 0;

@@ -5,6 +5,19 @@
 
 namespace nightjar {
 
+Result<> LossCounter::look_at_totals() {
+  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {
+    const auto cells = NIGHTJAR_TRY((counters_.get_per_cpu<std::uint32_t, wire_counter>(kind)));
+    happened_[kind] = 0;
+    lost_[kind] = 0;
+    for (const wire_counter& cell : cells) {
+      happened_[kind] += cell.happened;
+      lost_[kind] += cell.lost;
+    }
+  }
+  return {};
+}
+
 Result<std::vector<Loss>> LossCounter::look() {
   std::vector<Loss> losses;
   for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {

@@ -26,6 +26,8 @@ class LossCounter {
 
   /// What was lost since the last call.
   Result<std::vector<Loss>> look();
+  /// Brings happened() and lost() up to date; tells nothing.
+  Result<> look_at_totals();
   /// Sums over all CPUs, as of the last look.
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const { return happened_[wire_kind]; }
   [[nodiscard]] std::uint64_t lost(unsigned wire_kind) const { return lost_[wire_kind]; }

@@ -39,6 +39,7 @@ struct SensorOptions {
   std::vector<std::string> environment{"LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_CONNECTION"};
   Scope scope;
   std::vector<std::string> outputs{"-"};
+  std::string metrics;                 ///< file:PATH, unix:PATH, loopback address and port; empty: none
   double duration_s = 0;               ///< 0: no limit
   std::uint64_t count = 0;             ///< 0: no limit
   unsigned stats_interval_s = 60;      ///< between sensor_stats events

@@ -55,6 +55,11 @@ Result<> set_outputs(SensorOptions& options, const Values& values, const std::st
   return {};
 }
 
+Result<> set_metrics(SensorOptions& options, const Values& values, const std::string& /*name*/) {
+  options.metrics = values.back();
+  return {};
+}
+
 Result<> set_scope(SensorOptions& options, const Values& values, const std::string& name) {
   const std::string& text = values.back();
   Scope scope;
@@ -158,6 +163,8 @@ constexpr Setting settings[] = {
     {list, "outputs", "--output", "URI", "-", "Where events go, several at once: -, file:PATH, unix:PATH, syslog:, journald:, kafka://..., http(s)://..., "
      "otlp+http(s)://... (nightjar(1)).",
      repeats, of_both, fixed, set_outputs},
+    {text, "metrics", "--metrics", "URI", "", "OpenMetrics to file:PATH, or at unix:PATH or 127.0.0.1:PORT.", once, of_both,
+     fixed, set_metrics},
     {text, "scope", "--scope", "SCOPE", "all", "Whom the sensor looks at: all, tree:PID or cgroup:PATH.", once, of_run,
      fixed, set_scope},
     {list, "environment", "--env", "NAME,...", "LD_PRELOAD,LD_LIBRARY_PATH,SSH_CONNECTION",

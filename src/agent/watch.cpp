@@ -13,7 +13,9 @@
 #include "agent/collector.hpp"
 #include "agent/commands.hpp"
 #include "agent/config.hpp"
+#include "agent/harden.hpp"
 #include "agent/scope_tree.hpp"
+#include "agent/service.hpp"
 
 namespace nightjar {
 namespace {
@@ -80,8 +82,11 @@ Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
 
 Result<> open_session(Session& session, const SensorOptions& options) {
   Outputs outputs = NIGHTJAR_TRY(open_outputs(options, session.host));
+  std::unique_ptr<MetricsExporter> metrics;
+  if (!options.metrics.empty()) metrics = NIGHTJAR_TRY(MetricsExporter::open(options.metrics));
   auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
-  session.collector = NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs)));
+  session.collector = NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs),
+                                                    std::move(metrics), log_to_stderr(options.verbose)));
   return {};
 }
 
@@ -108,6 +113,12 @@ void take_configuration(Collector& collector, const Options& options) {
     collector.refuse_configuration();
     std::fprintf(stderr, "nightjar: the configuration stays as it was: %s\n", to_string(changed.error()).c_str());
   }
+}
+
+/// No more privileges than what is left to do takes. A kernel without seccomp is no reason to see nothing.
+void harden(const Collector& collector, bool passes_signals) {
+  if (auto dropped = drop_privileges({collector.needs_network(), passes_signals}); !dropped)
+    log_to_stderr(false)(LogLevel::warning, "privileges are kept: " + to_string(dropped.error()));
 }
 
 Result<> watch_tree(Collector& collector, Signals& signals, Child& child) {
@@ -145,6 +156,7 @@ int watch(const Options& options) {
   if (auto begun = begin_tree(*collector.sensor().scope_tree(), collector.self()); !begun) return fail(begun.error());
   auto child = Child::start(options.to_watch, events_on_stdout(options.sensor), signals->before());
   if (!child) return fail(child.error());
+  harden(collector, true);
   collector.start_outputs();
   const int status = end_session(session, options.sensor, *signals, watch_tree(collector, *signals, *child));
   if (child->exec_error() != 0)
@@ -159,6 +171,7 @@ int watch(const Options& options) {
 }
 
 int run(const Options& options) {
+  ServiceManager manager;
   auto signals = Signals::block();
   if (!signals) return fail(signals.error());
   Session session;
@@ -168,10 +181,13 @@ int run(const Options& options) {
     if (auto filled = fill_tree(*collector.sensor().scope_tree(), options.sensor.scope.pid); !filled)
       return fail(filled.error());
   }
+  harden(collector, false);
   collector.start_outputs();
   Result<> result = collector.open_stream(true);
   const bool reloads = !options.config_path.empty();
+  if (result) manager.ready();
   while (result) {
+    manager.alive(boot_clock_ns());
     bool reload = false;
     auto go_on = collector.turn(signals->fd());
     if (!go_on) {
@@ -181,6 +197,7 @@ int run(const Options& options) {
     }
     if (reload) take_configuration(collector, options);
   }
+  manager.stopping();
   return end_session(session, options.sensor, *signals, std::move(result));
 }
 

@@ -58,6 +58,14 @@ Result<> Outputs::write(Batch& batch) {
   return {};
 }
 
+bool Outputs::need_network() const {
+  return std::ranges::any_of(outputs_, [](const auto& output) {
+    const OutputSpec& spec = output->spec();
+    return spec.scheme.find("http") != std::string::npos || spec.scheme == "kafka" ||
+           (spec.scheme == "syslog" && spec.target.find("://") != std::string::npos);
+  });
+}
+
 Result<> Outputs::close() {
   Result<> closed;
   for (const auto& output : outputs_) {

@@ -28,8 +28,8 @@ class Outputs {
   };
   std::vector<Loss> take_losses();
   [[nodiscard]] std::vector<OutputStats> stats();
-  /// An output that ended for good while others go on is warned of once.
-  [[nodiscard]] bool empty() const { return outputs_.empty(); }
+  /// Whether one of them speaks to other machines.
+  [[nodiscard]] bool need_network() const;
 
  private:
   std::vector<std::unique_ptr<Output>> outputs_;
