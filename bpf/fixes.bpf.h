@@ -212,3 +212,29 @@ static __always_inline void *iter_user_base(struct iov_iter *iter)
 		return BPF_CORE_READ((struct iov_iter___iov *)iter, iov, iov_base);
 	return NULL;
 }
+
+struct tcp_traffic {
+	__u64 sent, received; /* payload; what was sent again counts once */
+	__u64 packets_out, packets_in;
+};
+
+/* What a TCP socket has counted. bytes_received goes up by one for the peer's FIN; bytes_acked by one for the SYN and
+ * by one for the FIN that were acknowledged, which the side that accepts did not send a SYN for, so it serves only
+ * where there is nothing better: Linux kernel commits ba113c3aa79a ("tcp: add data bytes sent stats") and fb31c9b9f6c8
+ * ("tcp: add data bytes retransmitted stats") (in v4.19). */
+static __always_inline struct tcp_traffic tcp_traffic(struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+	struct tcp_traffic t = {};
+
+	t.received = BPF_CORE_READ(tp, bytes_received);
+	if (t.received && (BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)))
+		t.received--;
+	if (bpf_core_field_exists(struct tcp_sock, bytes_sent))
+		t.sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+	else
+		t.sent = BPF_CORE_READ(tp, bytes_acked);
+	t.packets_out = BPF_CORE_READ(tp, segs_out);
+	t.packets_in = BPF_CORE_READ(tp, segs_in);
+	return t;
+}

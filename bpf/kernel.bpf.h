@@ -77,6 +77,16 @@ struct proc_inode {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	void *private_data;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct fs_struct {
@@ -285,12 +295,95 @@ struct task_struct {
 	const struct cred *real_cred;
 	char comm[16];
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct nsproxy *nsproxy;
 	struct signal_struct *signal;
 	struct sighand_struct *sighand;
 	kuid_t loginuid;
 	struct task_io_accounting ioac;
 	struct css_set *cgroups;
+};
+
+struct possible_net {
+	struct net *net;
+};
+
+struct atomic64 {
+	long long counter;
+};
+
+struct in6_addr {
+	struct {
+		__u8 u6_addr8[16];
+	} in6_u;
+};
+
+struct sock_common {
+	__u32 skc_daddr, skc_rcv_saddr;
+	__u16 skc_dport, skc_num;
+	unsigned short skc_family;
+	volatile unsigned char skc_state;
+	unsigned long skc_flags;
+	struct possible_net skc_net;
+	struct in6_addr skc_v6_daddr, skc_v6_rcv_saddr;
+	struct atomic64 skc_cookie;
+};
+
+struct socket;
+
+struct sock {
+	struct sock_common __sk_common;
+	__u8 sk_shutdown;
+	__u16 sk_type, sk_protocol;
+	int sk_err;
+	struct pid *sk_peer_pid;
+	const struct cred *sk_peer_cred;
+	struct socket *sk_socket;
+};
+
+struct socket {
+	struct file *file;
+	struct sock *sk;
+};
+
+struct inet_sock {
+	__u16 inet_sport;
+};
+
+struct tcp_sock {
+	__u32 segs_in, segs_out;
+	__u64 bytes_received, bytes_acked, bytes_sent, bytes_retrans;
+	bool is_mptcp;
+};
+
+struct mptcp_sock {
+	struct sock *first;
+};
+
+struct sk_buff {
+	struct sock *sk;
+	unsigned int len;
+	__u16 protocol, transport_header, network_header;
+	unsigned int end;
+	unsigned char *head, *data;
+};
+
+struct skb_shared_info {
+	unsigned short gso_segs;
+};
+
+struct sockaddr_un {
+	char sun_path[108];
+};
+
+struct unix_address {
+	int len;
+	struct sockaddr_un name[1];
+};
+
+struct unix_sock {
+	struct unix_address *addr;
+	struct sock *peer;
 };
 
 struct linux_binprm {
@@ -327,5 +420,28 @@ struct bpf_iter__task {
 #define S_ISUID 0004000
 #define S_ISGID 0002000
 #define S_IXGRP 0000010
+#define S_IFMT 0170000
+#define S_IFSOCK 0140000
+/* include/linux/socket.h */
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+/* enum sock_type, include/linux/net.h */
+#define SOCK_DGRAM 2
+/* include/uapi/linux/in.h */
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_MPTCP 262
+/* include/net/tcp_states.h */
+#define TCP_ESTABLISHED 1
+#define TCP_SYN_SENT 2
+#define TCP_SYN_RECV 3
+#define TCP_FIN_WAIT1 4
+#define TCP_CLOSE 7
+#define TCP_CLOSE_WAIT 8
+#define TCP_LAST_ACK 9
+#define TCP_LISTEN 10
+/* enum sock_flags, include/net/sock.h: the peer has sent all it had (tcp_fin) */
+#define SOCK_DONE 1
 /* include/uapi/linux/magic.h */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630

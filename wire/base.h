@@ -35,6 +35,21 @@ enum wire_kind {
 	WIRE_EXEC_DATA = 6,   /* a piece of argv and environment that did not fit the exec record */
 	WIRE_EXEC_SCRIPT = 7, /* one script of a #! chain, before its exec */
 	WIRE_CGROUP = 8,      /* the path of a cgroup, once a cgroup */
+	/* network.h */
+	WIRE_NET_CONNECT = 28,
+	WIRE_NET_ACCEPT = 29,
+	WIRE_NET_CLOSE = 30,
+	WIRE_NET_LISTEN = 31,
+	WIRE_NET_BIND = 32,
+	/* Not a record: counts connections that did not fit into the map; what becomes of them goes unseen. */
+	WIRE_CONNECTIONS_FULL = 33,
+	WIRE_UDP_SEND = 34,
+	WIRE_UDP_RECEIVE = 35,
+	/* Not a record: counts datagrams whose flow did not fit into the map. */
+	WIRE_FLOWS_FULL = 36,
+	WIRE_DNS_QUERY = 37,
+	WIRE_DNS_ANSWER = 38,
+	WIRE_UNIX_CONNECT = 39,
 	/* namespaces, mounts, roots: wire/namespace.h */
 	WIRE_UNSHARE = 40,
 	WIRE_SETNS = 41,
@@ -89,6 +104,7 @@ enum wire_missing {
 	WIRE_MISSING_MEMORY_RANGES = 1 << 27,
 	WIRE_CUT_MEMORY_RANGES = 1 << 28,
 	WIRE_MISSING_SYSCTL = 1 << 29,
+	WIRE_MISSING_DNS = 1 << 12,
 };
 
 struct wire_header {

@@ -30,6 +30,7 @@ enum class Shape : std::uint8_t {
   epoch_ns,     ///< nanoseconds since 1970, RFC 3339
   names,        ///< bits as an array of names
   name,         ///< a number that stands for one name; one that is in no table is shown as "N"
+  ip,           ///< 16 bytes, IPv4 as v4-mapped
   error_name,   ///< errno as a name, "ENOENT"
   signal_name,  ///< signal as a name, "SIGKILL"
   text,         ///< bytes of a slice or a char array
@@ -45,7 +46,7 @@ struct as {
   /// The value that means "not there": the field is then left out.
   std::uint64_t absent = never;
 
-  static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path,
+  static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path, ip,
       inlined;
   static consteval as names(std::span<const NamedBit> bits) { return {Shape::names, bits}; }
   static consteval as name(std::span<const NamedBit> values) { return {Shape::name, values}; }
@@ -62,6 +63,7 @@ inline constexpr as as::error_name{Shape::error_name};
 inline constexpr as as::signal_name{Shape::signal_name};
 inline constexpr as as::text{Shape::text};
 inline constexpr as as::path{Shape::path};
+inline constexpr as as::ip{Shape::ip};
 inline constexpr as as::inlined{Shape::inlined};
 
 enum class Storage : std::uint8_t { u8, u16, u32, u64, s32, s64, chars, slice, record, bytes };

@@ -224,4 +224,29 @@ inline constexpr NamedBit capability_names[] = {
     {1ULL << 40, "CAP_CHECKPOINT_RESTORE"},
 };
 
+// enum wire_socket_flags, wire/network.h
+inline constexpr NamedBit socket_flag_names[] = {{1, "mptcp"}};
+
+// enum wire_direction, wire/network.h; the names are those that ECS has for what a host sees
+inline constexpr NamedBit direction_names[] = {{1, "ingress"}, {2, "egress"}};
+
+// include/linux/socket.h
+inline constexpr NamedBit address_family_names[] = {{1, "AF_UNIX"}, {2, "AF_INET"}, {10, "AF_INET6"}};
+
+// include/uapi/linux/in.h, in6.h
+inline constexpr NamedBit transport_names[] = {{1, "icmp"},       {6, "tcp"},    {17, "udp"},     {33, "dccp"},
+                                               {58, "ipv6-icmp"}, {132, "sctp"}, {136, "udplite"}};
+
+inline constexpr NamedBit ip_version_names[] = {{4, "ipv4"}, {6, "ipv6"}};
+
+// include/net/tcp_states.h
+inline constexpr NamedBit tcp_state_names[] = {
+    {1, "ESTABLISHED"}, {2, "SYN_SENT"}, {3, "SYN_RECV"},   {4, "FIN_WAIT1"}, {5, "FIN_WAIT2"},
+    {6, "TIME_WAIT"},   {7, "CLOSE"},    {8, "CLOSE_WAIT"}, {9, "LAST_ACK"},  {10, "LISTEN"},
+    {11, "CLOSING"},    {100, "NEW"},    {101, "ACTIVE"},   {102, "ENDED"},  // enum wire_flow_state, wire/network.h
+};
+
+// include/linux/net.h
+inline constexpr NamedBit socket_type_names[] = {{1, "SOCK_STREAM"}, {2, "SOCK_DGRAM"}, {5, "SOCK_SEQPACKET"}};
+
 }  // namespace nightjar::wire

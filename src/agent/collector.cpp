@@ -18,6 +18,7 @@ constexpr int busy_wait_ms = 10;
 // A perf buffer cannot wake for the first record only; nothing waits longer than this.
 constexpr int perf_idle_wait_ms = 50;
 constexpr std::uint64_t losses_every_ns = second / 2;  // told within a second
+constexpr std::uint64_t flows_every_ns = second;
 constexpr std::size_t write_bytes = 256 << 10;
 constexpr std::size_t records_a_turn = 16384;
 
@@ -46,7 +47,9 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       log_(std::move(log)),
       pipeline_(host, pipeline_settings(options, *sensor_)),
       losses_(sensor_->counters()),
-      stats_interval_s_(options.stats_interval_s) {}
+      stats_interval_s_(options.stats_interval_s) {
+  if (const Map* flows = sensor_->flows()) flows_.emplace(*flows, sensor_->udp_sockets(), sensor_->sequence_base());
+}
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, Outputs outputs,
@@ -173,6 +176,10 @@ Result<bool> Collector::turn(int signals) {
     NIGHTJAR_CHECK(tell_losses());
     pipeline_.refresh_names();
   }
+  if (now >= next_flows_ns_) {
+    next_flows_ns_ = now + flows_every_ns;
+    NIGHTJAR_CHECK(tell_flows(false));
+  }
   if (now >= next_stats_ns_) {
     next_stats_ns_ = now + stats_interval_s_ * second;
     tell_suppressed();
@@ -196,6 +203,7 @@ Result<> Collector::close_stream() {
   programs_ = sensor_->program_stats();
   sensor_->detach();
   NIGHTJAR_CHECK(drain(true));
+  NIGHTJAR_CHECK(tell_flows(true));
   NIGHTJAR_CHECK(tell_losses());
   tell_suppressed();
   tell_stats(Kind::sensor_stopped);

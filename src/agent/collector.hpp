@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/flows.hpp"
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
 #include "agent/metrics.hpp"
@@ -61,6 +62,9 @@ class Collector {
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
+  Result<> tell_flows(bool all);
+  /// Events of a kind that happened: counted in the kernel, and summaries.
+  [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const;
   void tell_missed();
   void tell_suppressed();
   void tell_output_losses();
@@ -80,6 +84,7 @@ class Collector {
   LogSink log_;
   Pipeline pipeline_;
   LossCounter losses_;
+  std::optional<Flows> flows_;
   Merger merger_;
   UniqueFd epoll_;
   int watched_signals_ = -1;
@@ -89,6 +94,7 @@ class Collector {
   bool idle_ = false;
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;
+  std::uint64_t next_flows_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
   std::uint64_t next_metrics_ns_ = 0;
   bool metrics_failed_ = false;

@@ -115,6 +115,16 @@ void Collector::tell_suppressed() {
   }
 }
 
+Result<> Collector::tell_flows(bool all) {
+  if (!flows_) return {};
+  NIGHTJAR_CHECK(flows_->sweep(boot_clock_ns(), all, [this](Bytes record) { pipeline_.take(record, batch_.text); }));
+  return flush();
+}
+
+std::uint64_t Collector::happened(unsigned wire_kind) const {
+  return losses_.happened(wire_kind) + (flows_ ? flows_->told(wire_kind) : 0);
+}
+
 std::string Collector::stats_json() {
   std::string text = R"({"events":{)";
   for (const EventInfo& event : all_events()) {
@@ -127,7 +137,7 @@ std::string Collector::stats_json() {
     text += ":{";
     member(text, "sent", pipeline_.sent(event.kind));
     if (event.kind != Kind::process_snapshot) {
-      member(text, "happened", losses_.happened(kind));
+      member(text, "happened", happened(kind));
       member(text, "lost", losses_.lost(kind));
     }
     text += '}';
@@ -135,6 +145,7 @@ std::string Collector::stats_json() {
   text += '}';
   const Usage used = usage();
   member(text, "malformed_records", pipeline_.malformed());
+  member(text, "malformed_dns", pipeline_.malformed_dns());
   member(text, "cpu_ns", used.cpu_ns);
   member(text, "peak_rss_kb", used.peak_rss_kb);
   member(text, "processes_known", pipeline_.processes().size());
@@ -205,7 +216,7 @@ std::string Collector::summary() const {
     if (kind >= WIRE_KIND_END || (pipeline_.sent(event.kind) == 0 && losses_.happened(kind) == 0)) continue;
     const bool counted = event.kind != Kind::process_snapshot;
     add("%-18s %12llu %12llu %12llu\n", std::string(event.action).c_str(),
-        static_cast<unsigned long long>(counted ? losses_.happened(kind) : pipeline_.sent(event.kind)),
+        static_cast<unsigned long long>(counted ? happened(kind) : pipeline_.sent(event.kind)),
         static_cast<unsigned long long>(pipeline_.sent(event.kind)),
         static_cast<unsigned long long>(losses_.lost(kind)));
   }

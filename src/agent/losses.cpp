@@ -4,6 +4,22 @@
 #include "wire/events.hpp"
 
 namespace nightjar {
+namespace {
+
+std::string_view reason_of(unsigned wire_kind) {
+  switch (wire_kind) {
+    case WIRE_SCOPE_FULL:
+      return "scope_full";
+    case WIRE_CONNECTIONS_FULL:
+      return "connections_full";
+    case WIRE_FLOWS_FULL:
+      return "flows_full";
+    default:
+      return "buffer_full";
+  }
+}
+
+}  // namespace
 
 Result<> LossCounter::look_at_totals() {
   for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {
@@ -31,10 +47,8 @@ Result<std::vector<Loss>> LossCounter::look() {
       lost_[kind] += cell.lost;
       std::uint64_t& told = told_[kind * cells.size() + cpu];
       if (cell.lost == told) continue;
-      const bool scope = kind == WIRE_SCOPE_FULL;
-      losses.push_back({scope ? std::string_view("process_tree") : wire_kind_name(kind),
-                        scope ? "scope_full" : "buffer_full", cpu, cell.lost - told, cell.first_lost_ns,
-                        cell.last_lost_ns});
+      losses.push_back(
+          {wire_kind_name(kind), reason_of(kind), cpu, cell.lost - told, cell.first_lost_ns, cell.last_lost_ns});
       told = cell.lost;
     }
   }

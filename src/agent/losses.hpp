@@ -15,7 +15,7 @@ namespace nightjar {
 /// Some records of one kind that were lost on one CPU since the last look.
 struct Loss {
   std::string_view what;    ///< the event's name
-  std::string_view reason;  ///< buffer_full, scope_full
+  std::string_view reason;  ///< buffer_full, scope_full, connections_full, flows_full
   unsigned cpu;
   std::uint64_t count, first_ns, last_ns;
 };

@@ -134,6 +134,21 @@ void Pipeline::take(Bytes bytes, std::string& out) {
     case WIRE_PIVOT_ROOT:
     case WIRE_CHROOT:
       return on_mount(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
+    case WIRE_NET_CONNECT:
+    case WIRE_NET_ACCEPT:
+    case WIRE_NET_CLOSE:
+      return on_connection(*record, out);
+    case WIRE_UDP_SEND:
+    case WIRE_UDP_RECEIVE:
+      return on_flow(*record, out);
+    case WIRE_DNS_QUERY:
+    case WIRE_DNS_ANSWER:
+      return on_dns(*record, out);
+    case WIRE_UNIX_CONNECT:
+      return on_unix(*record, out);
+    case WIRE_NET_LISTEN:
+    case WIRE_NET_BIND:
+      return on_endpoint(*record, out);
     default:
       ++malformed_;
   }

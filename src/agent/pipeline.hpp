@@ -25,6 +25,8 @@
 
 namespace nightjar {
 
+struct DnsMessage;
+
 class Pipeline {
  public:
   struct Settings {
@@ -68,6 +70,7 @@ class Pipeline {
   [[nodiscard]] std::uint64_t sent(Kind kind) const;
   [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
+  [[nodiscard]] std::uint64_t malformed_dns() const { return malformed_dns_; }
   [[nodiscard]] const ProcessTable& processes() const { return processes_; }
   [[nodiscard]] const Host& host() const { return host_; }
 
@@ -89,6 +92,12 @@ class Pipeline {
   void on_sysctl(Bytes record, std::string& out);
   /// An event whose record says it all.
   void on_plain(Kind kind, Bytes record, std::string& out);
+  void on_connection(Bytes record, std::string& out);
+  void on_flow(Bytes record, std::string& out);
+  void on_endpoint(Bytes record, std::string& out);
+  void on_unix(Bytes record, std::string& out);
+  void on_dns(Bytes record, std::string& out);
+  void dns_facts(const DnsMessage& message, bool answer);
 
   /// An exec record or a snapshot, once its argv and environment are there.
   void tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
@@ -165,6 +174,7 @@ class Pipeline {
   std::uint64_t own_events_ = 0;
   std::uint64_t sent_in_all_ = 0;
   std::uint64_t malformed_ = 0;
+  std::uint64_t malformed_dns_ = 0;
   std::map<Kind, std::uint64_t> sent_;
 };
 

@@ -12,8 +12,15 @@ extern const std::byte nightjar_probes_end[];    // NOLINT(modernize-avoid-c-arr
 }
 
 namespace nightjar {
-
 namespace {
+
+/// With socket cookies where the kernel lets tracing programs ask for them (5.12), and without.
+ProgramVersion tcp_version(std::string tier, std::vector<Program> programs, bool cookies) {
+  ProgramVersion version(std::move(tier), std::move(programs));
+  const bool typed = version.programs.back().name().ends_with("__tp_btf");
+  version.require(typed ? Feature::tp_btf : Feature::raw_tracepoint);
+  return version.set("socket_cookies", std::uint32_t{cookies});
+}
 
 /// One event of a family whose events are independent of each other, and its programs in each tier: hooks, in the order
 /// of attaching, as the program names have them. The first one's hook is the event's. Nothing: the tier does not see
@@ -167,6 +174,86 @@ const std::vector<GroupSpec>& program_groups() {
             .require(Feature::tracepoint)},
        false},
       group_of("rare", rare_events()),
+      {"tcp",
+       {{Kind::connect, "net_state"},
+        {Kind::accept, "net_accept"},
+        {Kind::close, "net_state", "net_accept"},
+        {Kind::listen, "net_state"}},
+       {
+           tcp_version("btf",
+                       {Program("net_received_more__fentry").optional(), Program("net_accept__fentry"),
+                        Program("net_state__tp_btf")},
+                       true)
+               .require(Feature::fentry),
+           tcp_version("btf",
+                       {Program("net_received_more__fentry").optional(), Program("net_accept__fentry"),
+                        Program("net_state__tp_btf")},
+                       false)
+               .require(Feature::fentry),
+           tcp_version("kprobe",
+                       {Program("net_received_more__kprobe").optional(), Program("net_accept__kprobe"),
+                        Program("net_state__raw_tp")},
+                       false)
+               .require(Feature::kprobe),
+           tcp_version(
+               "tracepoint",
+               {Program("net_accept__exit_accept"), Program("net_accept__exit_accept4"), Program("net_state__tp_btf")},
+               true),
+           tcp_version(
+               "tracepoint",
+               {Program("net_accept__exit_accept"), Program("net_accept__exit_accept4"), Program("net_state__tp_btf")},
+               false),
+           tcp_version(
+               "tracepoint",
+               {Program("net_accept__exit_accept"), Program("net_accept__exit_accept4"), Program("net_state__raw_tp")},
+               false),
+       },
+       false},
+      {"udp",
+       {{Kind::udp_send, "udp_send"},
+        {Kind::udp_receive, "udp_receive"},
+        {Kind::dns_query, "udp_send"},
+        {Kind::dns_answer, "udp_receive"}},
+       {
+           ProgramVersion("btf", {Program("udp_gone__fentry"), Program("udp_gone6__fentry").optional(),
+                                  Program("udp_send__fentry"), Program("udp_send6__fentry").optional(),
+                                  Program("udp_receive__fentry")})
+               .require(Feature::fentry),
+           ProgramVersion("kprobe", {Program("udp_gone__kprobe"), Program("udp_gone6__kprobe").optional(),
+                                     Program("udp_send__kprobe"), Program("udp_send6__kprobe").optional(),
+                                     Program("udp_receive__kprobe")})
+               .require(Feature::kprobe),
+           ProgramVersion("tracepoint", {Program("udp_send__length"), Program("udp_receive__length"),
+                                         Program("udp_call__enter_sendto"), Program("udp_call__enter_sendmsg"),
+                                         Program("udp_call__enter_sendmmsg"), Program("udp_call__enter_recvfrom"),
+                                         Program("udp_call__enter_recvmsg"), Program("udp_call__exit_recvfrom"),
+                                         Program("udp_call__exit_recvmsg")})
+               .require(Feature::tp_btf)
+               .require(Feature::tracepoint),
+       },
+       false},
+      {"unix",
+       {{Kind::unix_connect, "unix_connect"}},
+       {
+           ProgramVersion("btf", {Program("unix_connect__fentry")}).require(Feature::fentry),
+           ProgramVersion("kprobe", {Program("unix_connect__kprobe")}).require(Feature::kprobe),
+           ProgramVersion("tracepoint", {Program("unix_connect__enter_connect"), Program("unix_connect__exit_connect")})
+               .require(Feature::tracepoint),
+       },
+       false},
+      {"bind",
+       {{Kind::bind, "net_bind"}},
+       {
+           ProgramVersion("btf", {Program("net_bind__fexit"), Program("net_bind6__fexit").optional()})
+               .require(Feature::fentry),
+           ProgramVersion("kprobe",
+                          {Program("net_bind__kprobe"), Program("net_bound__kretprobe"),
+                           Program("net_bind6__kprobe").optional(), Program("net_bound6__kretprobe").optional()})
+               .require(Feature::kprobe),
+           ProgramVersion("tracepoint", {Program("net_bind__enter_bind"), Program("net_bind__exit_bind")})
+               .require(Feature::tracepoint),
+       },
+       false},
   };
   return groups;
 }
@@ -182,9 +269,12 @@ bool only_adds(std::string_view program) {
 ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec, const std::set<Kind>& wanted) {
   ProgramVersion result = version;
   std::erase_if(result.programs, [&](const Program& program) {
-    return std::any_of(spec.events.begin(), spec.events.end(), [&](const EventSourceRow& row) {
-      return row.program_stem == stem_of(program.name()) && !wanted.contains(row.kind);
-    });
+    const std::string_view stem = stem_of(program.name());
+    const auto any = [&](auto condition) { return std::any_of(spec.events.begin(), spec.events.end(), condition); };
+    const bool of_events = any([&](const EventSourceRow& row) { return row.program_stem == stem; });
+    return of_events && !any([&](const EventSourceRow& row) {
+             return wanted.contains(row.kind) && (row.program_stem == stem || row.also == stem);
+           });
   });
   return result;
 }
@@ -241,6 +331,23 @@ std::string_view degradation(Kind kind, std::string_view tier) {
   }
   if (kind == Kind::memfd_create) return "files of huge pages are not seen";
   if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
+  if (kind == Kind::dns_query || kind == Kind::dns_answer) {
+    if (tier != "tracepoint") return "DNS over TCP is not seen";
+  }
+  if (tier == "tracepoint") {
+    if (kind == Kind::udp_send || kind == Kind::udp_receive)
+      return "a flow ends by being idle only; the local address is the one that the socket is bound to; of io_uring, "
+             "recvmmsg and 32-bit programs the remote end is not seen "
+             "unless the socket is connected";
+    if (kind == Kind::dns_query || kind == Kind::dns_answer)
+      return "only what goes through sendto, sendmsg, sendmmsg, recvfrom and recvmsg of 64-bit programs is seen, and "
+             "only over UDP";
+    if (kind == Kind::accept || kind == Kind::bind || kind == Kind::unix_connect)
+      return "io_uring and 32-bit programs are not seen: system call tracepoints do not show them";
+    if (kind == Kind::close)
+      return "a socket that another process got through a unix socket is told of whoever had it before, unless that "
+             "process closes it";
+  }
   return {};
 }
 

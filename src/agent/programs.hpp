@@ -17,6 +17,7 @@ namespace nightjar {
 struct EventSourceRow {
   Kind kind;
   std::string_view program_stem;  ///< programs are named STEM__HOOK
+  std::string_view also = {};     ///< stem of programs of another event without which this one is not whole
 };
 
 /// Programs that are loaded together. A group that this kernel refuses costs its events and no other's.

@@ -27,8 +27,9 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",   "counters", "reader",
-                                            "cgroups_seen", "scope_tree", "turns"};
+constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",   "counters",   "reader",
+                                            "cgroups_seen", "scope_tree", "turns",      "connections",
+                                            "socket_calls", "flows",      "udp_sockets"};
 
 /// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
 bool is_scratch(std::string_view map) {
@@ -236,6 +237,8 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "counters") counters_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
       scope_tree_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "flows") flows_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "udp_sockets") udp_sockets_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;

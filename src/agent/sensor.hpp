@@ -66,6 +66,9 @@ class Sensor {
   [[nodiscard]] const Map& counters() const { return *counters_; }
   /// Null unless the scope is a tree.
   [[nodiscard]] const Map* scope_tree() const { return scope_tree_ ? &*scope_tree_ : nullptr; }
+  /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
+  [[nodiscard]] const Map* flows() const { return flows_ ? &*flows_ : nullptr; }
+  [[nodiscard]] const Map* udp_sockets() const { return udp_sockets_ ? &*udp_sockets_ : nullptr; }
   [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
@@ -105,7 +108,7 @@ class Sensor {
   std::uint32_t scope_level_ = 0;
   // Maps before groups: groups are destroyed (and detached) first.
   std::vector<Map> shared_;
-  std::optional<Map> counters_, scope_tree_;
+  std::optional<Map> counters_, scope_tree_, flows_, udp_sockets_;
   std::optional<ReaderPage> reader_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;

@@ -15,6 +15,8 @@ std::string_view type_of(const wire::Field& field) {
   switch (field.show.shape) {
     case Shape::number:
       return "long";
+    case Shape::ip:
+      return "ip";
     case Shape::names:
       return "keyword[]";
     case Shape::epoch_ns:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include <arpa/inet.h>
 #include <string.h>  // strerrorname_np, sigabbrev_np
 
 namespace nightjar {
@@ -66,6 +67,19 @@ void write_names(std::string& to, std::uint64_t value, std::span<const wire::Nam
   to += ']';
 }
 
+/// An address of 16 bytes; a v4-mapped one reads as IPv4.
+bool write_ip(std::string& to, const std::byte* at) {
+  static constexpr unsigned char mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+  char text[INET6_ADDRSTRLEN];
+  const bool is_v4 = std::memcmp(at, mapped, sizeof mapped) == 0;
+  if (inet_ntop(is_v4 ? AF_INET : AF_INET6, at + (is_v4 ? sizeof mapped : 0), text, sizeof text) == nullptr)
+    return false;
+  to += '"';
+  to += text;
+  to += '"';
+  return true;
+}
+
 void write_text(std::string& to, const Field& field, std::string_view text, std::vector<json::Named>& raw) {
   if (json::string(to, text)) return;
   std::string exact;
@@ -91,6 +105,7 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
     write_text(to, field, field.show.shape == Shape::path ? join_path(text) : text, raw);
     return true;
   }
+  if (field.show.shape == Shape::ip) return write_ip(to, at);
   const std::uint64_t value = unsigned_value(field, at);
   if (value == field.show.absent) return false;
   switch (field.show.shape) {
@@ -142,6 +157,7 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
       json::string(to, name != nullptr ? "SIG" + std::string(name) : std::to_string(value));
       return true;
     }
+    case Shape::ip:
     case Shape::hidden:
     case Shape::padding:
     case Shape::text:

@@ -4,6 +4,7 @@
 #include "wire/kernel.h"
 #include "wire/memory.h"
 #include "wire/namespace.h"
+#include "wire/network.h"
 #include "wire/privilege.h"
 #include "wire/process.h"
 #include "wire/signal.h"
@@ -15,6 +16,7 @@ using wire::Field;
 using wire::Schema;
 
 constexpr std::string_view process_category = R"(["process"])";
+constexpr std::string_view network_category = R"(["network"])";
 constexpr std::string_view host_category = R"(["host"])";
 
 // What the agent says of itself needs no wire struct of its own, but a process all the same: its own.
@@ -87,6 +89,32 @@ constexpr EventInfo events[] = {
     {Kind::kill, "kill", "signal", "event", process_category, R"(["end"])", "success", true,
      Schema<signal_sent>::fields,
      "A process sent a signal that ends or stops its target; with a handler in place, one that asks for that."},
+    {Kind::connect, "connect", "network", "event", network_category, R"(["connection","start"])", "", true,
+     Schema<net_connection>::fields,
+     "An attempt to open a TCP connection, once its outcome is known: established, refused, timed out, given up."},
+    {Kind::accept, "accept", "network", "event", network_category, R"(["connection","start"])", "success", true,
+     Schema<net_connection>::fields, "A process took a TCP connection from a listening socket."},
+    {Kind::close, "close", "network", "event", network_category, R"(["connection","end"])", "success", true,
+     Schema<net_connection>::fields,
+     "A TCP connection that was told, or that is closed now, came to its end: with bytes and segments each way."},
+    {Kind::listen, "listen", "network", "event", network_category, R"(["info"])", "success", true,
+     Schema<net_endpoint>::fields, "A TCP socket began to listen."},
+    {Kind::bind, "bind", "network", "event", network_category, R"(["info"])", "success", true,
+     Schema<net_endpoint>::fields, "An internet socket was given a local address, whatever its protocol."},
+    {Kind::udp_send, "udp_send", "network", "event", network_category, "", "success", true,
+     Schema<net_connection>::fields,
+     "UDP: the first datagram that a process sends to an address and port, and, of a flow that began so, the summary: "
+     "when it ends (socket closed, or idle for 30 s), and every 60 s while it goes on."},
+    {Kind::udp_receive, "udp_receive", "network", "event", network_category, "", "success", true,
+     Schema<net_connection>::fields,
+     "UDP: the first datagram that a process receives from an address and port, and, of a flow that began so, the "
+     "summary."},
+    {Kind::dns_query, "dns_query", "network", "event", network_category, R"(["protocol","info"])", "success", true,
+     Schema<net_payload>::fields, "A process asks a name server (UDP, port 53)."},
+    {Kind::dns_answer, "dns_answer", "network", "event", network_category, R"(["protocol","info"])", "success", true,
+     Schema<net_payload>::fields, "The answer of a name server reached the process that asked (UDP, port 53)."},
+    {Kind::unix_connect, "unix_connect", "network", "event", network_category, R"(["connection","start"])", "success",
+     true, Schema<net_unix>::fields, "A process connects to a unix socket that somebody listens on."},
     {Kind::sensor_started, "sensor_started", "sensor", "event", host_category, R"(["start"])", "success", true,
      task_only, "The first event of every stream: what this sensor can see here, and through which hooks."},
     {Kind::sensor_stopped, "sensor_stopped", "sensor", "event", host_category, R"(["end"])", "success", true, task_only,
@@ -100,6 +128,8 @@ constexpr EventInfo events[] = {
 };
 
 constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost,events_suppressed";
+
+constexpr std::string_view dns_only = "dns_query,dns_answer";
 
 constexpr FactInfo facts[] = {
     {Fact::timestamp, "@timestamp", "date", "*",
@@ -146,8 +176,34 @@ constexpr FactInfo facts[] = {
      "The process that called clone, when it is not the parent (CLONE_PARENT)."},
     {Fact::ns_before, "nightjar.ns_before", "object", "fork,unshare,setns",
      "Namespaces before the change; of a fork into new ones, those of the creator."},
+    {Fact::outcome, "event.outcome", "keyword", "connect", "success or failure."},
+    {Fact::event_type, "event.type", "keyword[]", "udp_send,udp_receive",
+     "connection, and start (the first datagram), info (goes on) or end."},
+    {Fact::event_start, "event.start", "date", "connect,close,udp_send,udp_receive",
+     "When the attempt or the flow began; of close, when the connection was begun or accepted."},
+    {Fact::net_outcome, "nightjar.net.outcome", "keyword", "connect,close",
+     "connect: established, refused, timed_out, unreachable, reset, aborted (given up) or failed; close: closed, "
+     "aborted (by this side), reset, timed_out or failed."},
+    {Fact::community_id, "network.community_id", "keyword",
+     "connect,accept,close,udp_send,udp_receive,dns_query,dns_answer",
+     "Community ID, version 1: the same at both ends of a flow and in other tools."},
+    {Fact::dns_type, "dns.type", "keyword", dns_only, "query or answer."},
+    {Fact::dns_id, "dns.id", "keyword", dns_only, "The message's id."},
+    {Fact::dns_op_code, "dns.op_code", "keyword", dns_only, "QUERY, NOTIFY, UPDATE, ..."},
+    {Fact::dns_response_code, "dns.response_code", "keyword", "dns_answer", "NOERROR, NXDOMAIN, SERVFAIL, ..."},
+    {Fact::dns_header_flags, "dns.header_flags", "keyword[]", dns_only, "AA, TC, RD, RA, AD, CD."},
+    {Fact::dns_question_name, "dns.question.name", "keyword", dns_only, "The name that is asked for."},
+    {Fact::dns_question_type, "dns.question.type", "keyword", dns_only, "A, AAAA, MX, ..."},
+    {Fact::dns_question_class, "dns.question.class", "keyword", dns_only, "IN, CH, ..."},
+    {Fact::dns_answers, "dns.answers", "object[]", "dns_answer", "At most 64 records: name, type, class, ttl, data."},
+    {Fact::dns_resolved_ip, "dns.resolved_ip", "ip[]", "dns_answer", "The addresses among the answers."},
+    {Fact::unix_address, "destination.address", "keyword", "unix_connect",
+     "The listening socket: its path, or @ and its name in the abstract namespace."},
+    {Fact::unix_peer_executable, "nightjar.net.peer.executable", "keyword", "unix_connect",
+     "The file that the listening process runs."},
     {Fact::end, "process.end", "date", "exit", "When the process ended."},
-    {Fact::duration, "event.duration", "long", "exit", "How long the process existed, nanoseconds."},
+    {Fact::duration, "event.duration", "long", "exit,connect,close,udp_send,udp_receive",
+     "How long the process existed, the attempt took, the connection or the flow lasted, nanoseconds."},
     {Fact::exit_code, "process.exit_code", "long", "exit", "Exit code, when no signal ended the process."},
     {Fact::exit_signal, "nightjar.exit.signal", "long", "exit", "The signal that ended the process."},
     {Fact::exit_core_dumped, "nightjar.exit.core_dumped", "boolean", "exit",
@@ -190,14 +246,14 @@ constexpr FactInfo facts[] = {
     {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
     {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
     {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost",
-     "buffer_full, scope_full or missed (the kernel skipped the program); of an output: queue_full, spool_full, "
+     "buffer_full, scope_full, connections_full, flows_full or missed (the kernel skipped the program); of an output: queue_full, spool_full, "
      "spool_failed, spool_damaged, write_failed, too_large, refused, client_slow, output_failed."},
     {Fact::lost_output, "nightjar.lost.output", "keyword", "events_lost",
      "The output that lost them; absent when no output got them."},
     {Fact::lost_first, "nightjar.lost.first", "date", "events_lost", "When the first of them happened."},
     {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
     {Fact::suppressed_count, "nightjar.suppressed.count", "long", "events_suppressed", "How many."},
-    {Fact::suppressed_key, "nightjar.suppressed.key", "keyword", "events_suppressed",
+    {Fact::suppressed_key, "nightjar.suppressed.key", "keyword", "events_suppressed,udp_send,udp_receive",
      "The rule that held them back; default: none let them through."},
     {Fact::rule_id, "nightjar.rule.id", "keyword", "*", "The rule that let the event through."},
     {Fact::rule_tags, "nightjar.rule.tags", "keyword[]", "*", "Tags of that rule."},
@@ -225,6 +281,7 @@ constexpr MissingBit missing[] = {
     {WIRE_UNKNOWN_PROCESS, "process.command_line", false},
     {WIRE_UNKNOWN_PARENT, "process.parent.executable", false},
     {WIRE_UNKNOWN_PARENT, "process.parent.name", false},
+    {WIRE_MISSING_DNS, "dns.question.name", false},
     {WIRE_CUT_EXECUTABLE, "process.executable", true},
     {WIRE_CUT_CWD, "process.working_directory", true},
     {WIRE_MISSING_TARGET, "nightjar.target.entity_id", false},
@@ -264,6 +321,12 @@ std::string_view wire_kind_name(unsigned wire_kind) {
       return "cgroup";
     case WIRE_PATH_PART:
       return "path_part";
+    case WIRE_SCOPE_FULL:
+      return "process_tree";
+    case WIRE_CONNECTIONS_FULL:
+      return "connection";
+    case WIRE_FLOWS_FULL:
+      return "udp_flow";
     default:
       return event_info(static_cast<Kind>(wire_kind)).action;
   }

@@ -42,6 +42,16 @@ enum class Kind : std::uint8_t {
   kexec_load = 59,
   sysctl_write = 60,
   kill = 61,
+  connect = 28,
+  accept = 29,
+  close = 30,
+  listen = 31,
+  bind = 32,
+  udp_send = 34,
+  udp_receive = 35,
+  dns_query = 37,
+  dns_answer = 38,
+  unix_connect = 39,
   sensor_started = 64,
   sensor_stopped,
   sensor_stats,
@@ -55,8 +65,8 @@ struct EventInfo {
   std::string_view family;    ///< "process", "sensor"
   std::string_view ecs_kind;  ///< event.kind
   std::string_view category;  ///< event.category, JSON
-  std::string_view type;      ///< event.type, JSON
-  std::string_view outcome;   ///< event.outcome
+  std::string_view type;      ///< event.type, JSON; empty: it differs from event to event (Fact::event_type)
+  std::string_view outcome;   ///< event.outcome; empty: it differs from event to event (Fact::outcome)
   bool by_default;            ///< part of its family and of "all"; else only when named
   std::span<const wire::Field> fields;
   std::string_view doc;
@@ -119,6 +129,23 @@ enum class Fact : std::uint8_t {
   mount_put_old,
   mount_source,
   mount_fstype,
+  outcome,
+  event_type,
+  event_start,
+  net_outcome,
+  community_id,
+  dns_type,
+  dns_id,
+  dns_op_code,
+  dns_response_code,
+  dns_header_flags,
+  dns_question_name,
+  dns_question_type,
+  dns_question_class,
+  dns_answers,
+  dns_resolved_ip,
+  unix_address,
+  unix_peer_executable,
   cgroup_path,
   container_id,
   container_runtime,

@@ -75,9 +75,9 @@ std::vector<Source> sources_of(const EventInfo& event, const std::vector<json::N
   };
   constant("event.kind", json::quoted(event.ecs_kind));
   constant("event.category", std::string(event.category));
-  constant("event.type", std::string(event.type));
+  if (!event.type.empty()) constant("event.type", std::string(event.type));
   constant("event.action", json::quoted(event.action));
-  constant("event.outcome", json::quoted(event.outcome));
+  if (!event.outcome.empty()) constant("event.outcome", json::quoted(event.outcome));
   constant("event.module", "\"nightjar\"");
   constant("ecs.version", "\"9.3.0\"");
   for (const auto& [name, value] : constants) constant(name, value);

@@ -69,6 +69,20 @@ std::size_t fixed_size(unsigned kind) {
       return sizeof(sysctl_written);
     case WIRE_KILL:
       return sizeof(signal_sent);
+    case WIRE_NET_CONNECT:
+    case WIRE_NET_ACCEPT:
+    case WIRE_NET_CLOSE:
+    case WIRE_UDP_SEND:
+    case WIRE_UDP_RECEIVE:
+      return sizeof(net_connection);
+    case WIRE_DNS_QUERY:
+    case WIRE_DNS_ANSWER:
+      return sizeof(net_payload);
+    case WIRE_UNIX_CONNECT:
+      return sizeof(net_unix);
+    case WIRE_NET_LISTEN:
+    case WIRE_NET_BIND:
+      return sizeof(net_endpoint);
     default:
       return SIZE_MAX;
   }

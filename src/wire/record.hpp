@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "wire/network.h"
 #include "wire/process.h"
 
 namespace nightjar {

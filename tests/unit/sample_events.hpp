@@ -78,7 +78,8 @@ inline nlohmann::json sample_event(const EventInfo& event, Format format, bool s
   for (const FactInfo& fact : all_facts()) {
     if (!fact_applies(fact, event)) continue;
     if (sparse && fact.fact != Fact::timestamp && fact.fact != Fact::user_id) continue;
-    values.push_back(sample_value(fact.type));
+    values.push_back(fact.fact == Fact::dns_answers ? R"([{"name":"n","type":"A","class":"IN","ttl":1,"data":"d"}])"
+                                                    : sample_value(fact.type));
     facts[fact.fact] = values.back();
   }
   std::string line;

@@ -9,6 +9,7 @@
 #include <bpf/btf.h>
 
 #include "wire/privilege.h"
+#include "wire/network.h"
 #include "wire/process.h"
 
 namespace {
@@ -47,6 +48,10 @@ TEST(Wire, has_the_same_layout_in_the_bpf_object) {
   compare<process_fork>(types.get());
   compare<process_exit>(types.get());
   compare<wire_credentials>(types.get());
+  compare<net_connection>(types.get());
+  compare<net_endpoint>(types.get());
+  compare<net_payload>(types.get());
+  compare<net_unix>(types.get());
 }
 
 }  // namespace

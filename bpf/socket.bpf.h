@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Reading sockets, and the calls that name them by descriptor. */
+#pragma once
+#include "turn.bpf.h"
+#include "wire/network.h"
+#include <bpf/bpf_endian.h>
+
+/* bpf_get_socket_cookie can be called here: versions of the same programs differ in it only. */
+const volatile __u32 socket_cookies __weak = 0;
+
+struct end {
+	__u8 ip[16];
+	__u32 port;
+};
+
+static __always_inline void put_ipv4(__u8 *to, __u32 address)
+{
+	*(__u64 *)to = 0;
+	*(__u32 *)(to + 8) = bpf_htonl(0xffff);
+	*(__u32 *)(to + 12) = address;
+}
+
+static __always_inline __u32 version_of(const __u8 *ip)
+{
+	return *(__u64 *)ip == 0 && *(__u32 *)(ip + 8) == bpf_htonl(0xffff) ? 4 : 6;
+}
+
+/* The port is that of inet_sock: the other one (skc_num) is given back before the last change of state. */
+static __always_inline __u32 put_local(__u8 *ip, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		bpf_probe_read_kernel(ip, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	else
+		put_ipv4(ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
+	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+}
+
+static __always_inline __u32 put_remote(__u8 *ip, struct sock *sk)
+{
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		bpf_probe_read_kernel(ip, 16, &sk->__sk_common.skc_v6_daddr);
+	else
+		put_ipv4(ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
+	return bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+}
+
+static __always_inline bool is_internet(struct sock *sk)
+{
+	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+
+	return family == AF_INET || family == AF_INET6;
+}
+
+static __always_inline __u32 netns_of(struct sock *sk)
+{
+	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+}
+
+static __always_inline __u32 protocol_of(struct sock *sk)
+{
+	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
+}
+
+/* `can_ask`: the program has the socket from a hook that is typed by BTF. Otherwise the cookie is known only when
+ * somebody asked for it before. */
+static __always_inline __u64 cookie_of(struct sock *sk, const bool can_ask)
+{
+	if (can_ask && socket_cookies)
+		return bpf_get_socket_cookie(sk);
+	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+}
+
+/* NULL: the file is no socket. */
+static __always_inline struct sock *sock_of_file(struct file *file)
+{
+	struct socket *socket;
+
+	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+		return NULL;
+	socket = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(socket, sk);
+}
+
+/* The socket behind a descriptor of the current process; NULL: no socket. */
+static __always_inline struct sock *sock_of_descriptor(__u64 fd)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	struct file *file = NULL;
+
+	if (fd >= BPF_CORE_READ(table, max_fds))
+		return NULL;
+	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	return file ? sock_of_file(file) : NULL;
+}
+
+/* What a thread is about, from the entry of a call to its exit. LRU: a thread that is killed in the call does not come
+ * back. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} socket_calls __weak SEC(".maps");
+
+static __always_inline void call_begins(__u64 about)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+
+	if (in_scope((void *)bpf_get_current_task(), false))
+		bpf_map_update_elem(&socket_calls, &id, &about, BPF_ANY);
+}
+
+/* False: the entry was not seen, or is out of scope. */
+static __always_inline bool call_ends(__u64 *about)
+{
+	__u64 id = bpf_get_current_pid_tgid();
+	__u64 *known = bpf_map_lookup_elem(&socket_calls, &id);
+
+	if (!known)
+		return false;
+	*about = *known;
+	bpf_map_delete_elem(&socket_calls, &id);
+	return true;
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// UDP flows, counted in the kernel: finds those that are over, and tells them.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "nightjar/map.hpp"
+#include "wire/record.hpp"
+
+namespace nightjar {
+
+class Flows {
+ public:
+  /// `sockets` may be null: this tier does not see sockets go. `sequence_base` starts the numbers of the summaries.
+  Flows(const Map& flows, const Map* sockets, std::uint64_t sequence_base)
+      : flows_(flows), sockets_(sockets), sequence_(sequence_base) {}
+
+  /// Summaries told so far, as records of that kind (enum wire_kind).
+  [[nodiscard]] std::uint64_t told(unsigned wire_kind) const {
+    return wire_kind == WIRE_UDP_SEND ? sent_told_ : wire_kind == WIRE_UDP_RECEIVE ? received_told_ : 0;
+  }
+
+  /// Gives `tell` a record (net_connection) for each flow that ended: its socket is gone, it was idle for 30 s, or
+  /// `all`; and for those that go on, one every 60 s with what was counted since.
+  Result<> sweep(std::uint64_t now_ns, bool all, const std::function<void(Bytes)>& tell);
+
+ private:
+  /// What was told of a flow that goes on.
+  struct Told {
+    std::uint64_t at_ns, source_bytes, destination_bytes, source_packets, destination_packets;
+  };
+  struct Later {
+    bool operator()(const wire_flow_key& a, const wire_flow_key& b) const { return std::memcmp(&a, &b, sizeof a) < 0; }
+  };
+  void tell_one(const wire_flow_key& key, net_connection flow, std::uint64_t now_ns, bool ended,
+                const std::function<void(Bytes)>& tell);
+
+  const Map& flows_;
+  const Map* sockets_;
+  std::uint64_t sequence_;
+  std::uint64_t sent_told_ = 0, received_told_ = 0;
+  std::map<wire_flow_key, Told, Later> told_;
+};
+
+}  // namespace nightjar
