@@ -95,19 +95,36 @@ static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
 	return true;
 }
 
-static __always_inline void count_loss(__u32 kind, __u64 now)
+static __always_inline struct wire_counter *note_loss(__u32 kind, __u64 now)
 {
 	struct wire_counter *counter = counter_of(kind);
 	__u32 zero = 0;
 	struct wire_reader *r = bpf_map_lookup_elem(&reader, &zero);
 
 	if (!counter || !r)
-		return;
+		return NULL;
 	if (!counter->lost || counter->epoch != r->epoch)
 		counter->first_lost_ns = now;
 	counter->epoch = r->epoch;
 	counter->last_lost_ns = now;
 	counter->lost++;
+	return counter;
+}
+
+static __always_inline void count_loss(__u32 kind, __u64 now)
+{
+	note_loss(kind, now);
+}
+
+/* An event for which no scratch memory was free (scratch.bpf.h): it happened, and is lost. */
+static __always_inline void count_unscratched(__u32 kind)
+{
+	struct wire_counter *counter = note_loss(kind, bpf_ktime_get_boot_ns());
+
+	if (!counter)
+		return;
+	counter->happened++;
+	counter->unscratched++;
 }
 
 /* Waking the reader costs more than everything else together (an interrupt and two context switches), so it is woken by

@@ -57,7 +57,42 @@ struct audit_task_info {
 	kuid_t loginuid;
 };
 
+struct renamedata___user_namespaces {
+	struct user_namespace *old_mnt_userns;
+};
+struct renamedata___two_idmaps {
+	struct mnt_idmap *old_mnt_idmap;
+};
+struct renamedata___one_idmap {
+	struct mnt_idmap *mnt_idmap;
+};
+
+struct super_block___chained_mounts {
+	struct mount *s_mounts;
+};
+struct mount___chained_mounts {
+	struct mount *mnt_next_for_sb;
+};
+struct file___counted {
+	long f_count;
+};
+struct file___referenced {
+	long f_ref;
+};
+
+struct btrfs_root {
+	__u32 anon_dev;
+};
+struct btrfs_inode {
+	struct btrfs_root *root;
+	struct inode vfs_inode;
+};
+
 #pragma clang attribute pop
+
+enum bpf_func_id___asked {
+	BPF_FUNC_get_func_ret___asked = 184,
+};
 
 #define NSEC_PER_SEC 1000000000LL
 
@@ -237,4 +272,64 @@ static __always_inline struct tcp_traffic tcp_traffic(struct sock *sk)
 	t.packets_out = BPF_CORE_READ(tp, segs_out);
 	t.packets_in = BPF_CORE_READ(tp, segs_in);
 	return t;
+}
+
+/* Whether the vfs_ functions begin with the mount's id mapping: Linux kernel commit 9fe61450972d ("namei: introduce
+ * struct renamedata") and its series (in v5.12) brought it as a user namespace, abf08576afe3 ("fs: port vfs_*()
+ * helpers to struct mnt_idmap") (in v6.3) as what it is, bc9241367aac ("VFS: unify old_mnt_idmap and new_mnt_idmap in
+ * renamedata") (in v6.18) once for both. The struct alone was carried to v5.10.y, without a mapping. */
+static __always_inline bool vfs_takes_idmap(void)
+{
+	return bpf_core_field_exists(struct renamedata___one_idmap, mnt_idmap) ||
+	       bpf_core_field_exists(struct renamedata___two_idmaps, old_mnt_idmap) ||
+	       bpf_core_field_exists(struct renamedata___user_namespaces, old_mnt_userns);
+}
+
+/* The device that stat(2) shows. A btrfs subvolume has its own, which no member of the inode or super block tells:
+ * btrfs_getattr(). The inode is embedded in the file system's. */
+static __always_inline __u32 inode_device(struct inode *inode)
+{
+	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+
+	if (bpf_core_field_exists(struct btrfs_inode, root) && BPF_CORE_READ(sb, s_magic) == BTRFS_SUPER_MAGIC) {
+		struct btrfs_inode *b = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
+		__u32 dev = BPF_CORE_READ(b, root, anon_dev);
+
+		if (dev)
+			return dev;
+	}
+	return BPF_CORE_READ(sb, s_dev);
+}
+
+/* The first mount of a file system, and the one after `mnt`: Linux kernel commit 3371fa2f273c
+ * ("struct mount: relocate MNT_WRITE_HOLD bit") and its series (in v6.18) made a chain of what was a list. NULL on older
+ * kernels: their callers then know only the mounts that they have otherwise. */
+static __always_inline struct mount *first_mount(struct super_block *sb)
+{
+	if (bpf_core_field_exists(struct mount___chained_mounts, mnt_next_for_sb))
+		return BPF_CORE_READ((struct super_block___chained_mounts *)sb, s_mounts);
+	return NULL;
+}
+
+static __always_inline struct mount *next_mount(struct mount *mnt)
+{
+	if (bpf_core_field_exists(struct mount___chained_mounts, mnt_next_for_sb))
+		return BPF_CORE_READ((struct mount___chained_mounts *)mnt, mnt_next_for_sb);
+	return NULL;
+}
+
+/* Whether nobody else holds the open file. Linux kernel commit 90ee6ed776c0 ("fs: port files to file_ref") (in v6.13):
+ * the counter starts at 0 for one. */
+static __always_inline bool is_last_reference(struct file *file)
+{
+	long count = -1;
+
+	if (bpf_core_field_exists(struct file___referenced, f_ref)) {
+		bpf_probe_read_kernel(&count, sizeof(count),
+				      (void *)file + bpf_core_field_offset(struct file___referenced, f_ref));
+		return count == 0;
+	}
+	bpf_probe_read_kernel(&count, sizeof(count),
+			      (void *)file + bpf_core_field_offset(struct file___counted, f_count));
+	return count == 1;
 }

@@ -17,10 +17,26 @@ struct hlist_bl_node {
 	struct hlist_bl_node **pprev;
 };
 
+struct inode;
+struct super_block;
+
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
 struct dentry {
 	struct hlist_bl_node d_hash;
 	struct dentry *d_parent;
 	struct qstr d_name;
+	struct inode *d_inode;
+	struct super_block *d_sb;
+	union {
+		struct hlist_node d_alias;
+	} d_u;
 };
 
 struct vfsmount {
@@ -28,11 +44,14 @@ struct vfsmount {
 	struct super_block *mnt_sb;
 };
 
+struct mnt_namespace;
+
 struct mount {
 	struct mount *mnt_parent;
 	struct dentry *mnt_mountpoint;
 	struct vfsmount mnt;
 	const char *mnt_devname;
+	struct mnt_namespace *mnt_ns;
 };
 
 struct path {
@@ -55,6 +74,7 @@ struct super_block {
 	__u32 s_dev;
 	struct file_system_type *s_type;
 	unsigned long s_magic;
+	struct dentry *s_root;
 };
 
 struct pid;
@@ -65,6 +85,8 @@ struct inode {
 	kgid_t i_gid;
 	unsigned long i_ino;
 	const unsigned int i_nlink;
+	struct hlist_head i_dentry;
+	char *i_link;
 	long long i_size;
 	struct super_block *i_sb;
 };
@@ -77,6 +99,8 @@ struct proc_inode {
 struct file {
 	struct path f_path;
 	struct inode *f_inode;
+	unsigned int f_mode;
+	unsigned int f_flags;
 	void *private_data;
 };
 
@@ -85,12 +109,28 @@ struct fdtable {
 	struct file **fd;
 };
 
+struct open_count {
+	int counter;
+};
+
 struct files_struct {
+	struct open_count count;
 	struct fdtable *fdt;
 };
 
 struct fs_struct {
-	struct path pwd;
+	struct path root, pwd;
+};
+
+/* Linux kernel commit 9fe61450972d ("namei: introduce struct renamedata") (in v5.12, and in v5.10.y) */
+struct renamedata {
+	struct dentry *old_dentry, *new_dentry;
+	unsigned int flags;
+};
+
+struct iattr {
+	unsigned int ia_valid;
+	struct file *ia_file;
 };
 
 struct mm_struct {
@@ -150,14 +190,6 @@ struct nsproxy {
 struct upid {
 	int nr;
 	struct pid_namespace *ns;
-};
-
-struct hlist_node {
-	struct hlist_node *next;
-};
-
-struct hlist_head {
-	struct hlist_node *first;
 };
 
 struct pid {
@@ -445,3 +477,9 @@ struct bpf_iter__task {
 #define SOCK_DONE 1
 /* include/uapi/linux/magic.h */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define BTRFS_SUPER_MAGIC 0x9123683E
+/* include/uapi/linux/stat.h */
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define S_IFBLK 0060000
+#define S_IFDIR 0040000

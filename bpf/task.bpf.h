@@ -125,21 +125,18 @@ struct cgroup_scratch {
 	__u8 tail[CGROUP_PATH_LIMIT + NAME_BYTES];
 };
 
-/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `scratch` is the calling
- * program's own. */
-static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					struct task_struct *task, void *scratch_map, int copy)
+/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `s` is the caller's own. */
+static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					     struct task_struct *task, struct cgroup_scratch *s)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = BPF_CORE_READ(node, id);
-	struct cgroup_scratch *s;
 	__u32 one = 1;
 	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
 
 	out->cgroup_id = id;
 	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
 		return;
-	s = scratch_of(scratch_map, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
 		return;
 	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */
@@ -156,4 +153,11 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
 	else
 		hdr->incomplete |= WIRE_MISSING_CGROUP;
+}
+
+/* The same with the calling program's own scratch. */
+static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					struct task_struct *task, void *scratch_map, int copy)
+{
+	fill_cgroup_with(ctx, hdr, out, task, scratch_of(scratch_map, copy));
 }

@@ -76,6 +76,23 @@ enum wire_kind {
 	WIRE_KILL = 61,
 	/* Not an event: a path of a call that is under way. */
 	WIRE_PATH_PART = 62,
+	/* wire/file.h; a block of its own, in the order of enum Kind */
+	WIRE_FILE_CREATE = 9,
+	WIRE_FILE_OPEN_WRITE = 10,
+	WIRE_FILE_OPEN_READ = 11,
+	WIRE_FILE_MODIFY = 12,
+	WIRE_FILE_RENAME = 13,
+	WIRE_FILE_DELETE = 14,
+	WIRE_FILE_LINK = 15,
+	WIRE_FILE_SYMLINK = 16,
+	WIRE_FILE_CHMOD = 17,
+	WIRE_FILE_CHOWN = 18,
+	WIRE_FILE_TRUNCATE = 19,
+	WIRE_FILE_MKDIR = 20,
+	WIRE_FILE_RMDIR = 21,
+	WIRE_FILE_MKNOD = 22,
+	WIRE_FILE_XATTR_SET = 23,
+	WIRE_FILE_UTIMES = 24,
 	WIRE_KIND_END
 };
 
@@ -105,6 +122,17 @@ enum wire_missing {
 	WIRE_CUT_MEMORY_RANGES = 1 << 28,
 	WIRE_MISSING_SYSCTL = 1 << 29,
 	WIRE_MISSING_DNS = 1 << 12,
+	/* Of file events. */
+	WIRE_MISSING_PATH = 1 << 13,
+	WIRE_MISSING_OLD_PATH = 1 << 14,
+	WIRE_MISSING_LINK_TEXT = 1 << 15,
+	WIRE_MISSING_INODE = 1 << 16, /* and all that is read from it */
+	WIRE_MISSING_OLD_MODE = 1 << 17,
+	WIRE_MISSING_OLD_OWNER = 1 << 18,
+	WIRE_MISSING_OVERWRITTEN = 1 << 19,
+	WIRE_CUT_PATH = 1 << 20,
+	WIRE_CUT_OLD_PATH = 1 << 21,
+	WIRE_MISSING_SIZE = 1 << 22,
 };
 
 struct wire_header {
@@ -156,12 +184,13 @@ WIRE_ASSERT(sizeof(struct wire_task) == 120);
 /* Counted in the kernel for each kind on each CPU (map "counters"). happened = sent + lost. */
 struct wire_counter {
 	__u64 happened; /* also the next sequence number */
-	__u64 lost;     /* the buffer was full */
+	__u64 lost;     /* the buffer was full, or `unscratched` */
 	__u64 first_lost_ns; /* in the reader's current epoch */
 	__u64 last_lost_ns;
 	__u64 epoch; /* the reader's epoch at the last loss */
+	__u64 unscratched; /* those of `lost` for which no scratch memory was free */
 };
-WIRE_ASSERT(sizeof(struct wire_counter) == 40);
+WIRE_ASSERT(sizeof(struct wire_counter) == 48);
 
 /* Which processes the programs look at (constant "scope_mode"). */
 enum wire_scope {

@@ -45,11 +45,15 @@ Result<std::vector<Loss>> LossCounter::look() {
       const wire_counter& cell = cells[cpu];
       happened_[kind] += cell.happened;
       lost_[kind] += cell.lost;
-      std::uint64_t& told = told_[kind * cells.size() + cpu];
-      if (cell.lost == told) continue;
-      losses.push_back(
-          {wire_kind_name(kind), reason_of(kind), cpu, cell.lost - told, cell.first_lost_ns, cell.last_lost_ns});
-      told = cell.lost;
+      Told& told = told_[kind * cells.size() + cpu];
+      const auto add = [&](std::string_view reason, std::uint64_t count, std::uint64_t& before) {
+        // The two counts of a cell are not written at once: never go back.
+        if (count <= before) return;
+        losses.push_back({wire_kind_name(kind), reason, cpu, count - before, cell.first_lost_ns, cell.last_lost_ns});
+        before = count;
+      };
+      add("no_scratch", cell.unscratched, told.unscratched);
+      add(reason_of(kind), cell.lost - cell.unscratched, told.unsent);
     }
   }
   return losses;

@@ -15,7 +15,7 @@ namespace nightjar {
 /// Some records of one kind that were lost on one CPU since the last look.
 struct Loss {
   std::string_view what;    ///< the event's name
-  std::string_view reason;  ///< buffer_full, scope_full, connections_full, flows_full
+  std::string_view reason;  ///< buffer_full, scope_full, no_scratch, connections_full, flows_full
   unsigned cpu;
   std::uint64_t count, first_ns, last_ns;
 };
@@ -36,7 +36,10 @@ class LossCounter {
   const Map& counters_;
   std::uint64_t happened_[WIRE_KIND_END] = {};
   std::uint64_t lost_[WIRE_KIND_END] = {};
-  std::vector<std::uint64_t> told_;  // [kind * cpus + cpu]
+  struct Told {
+    std::uint64_t unsent = 0, unscratched = 0;
+  };
+  std::vector<Told> told_;  // [kind * cpus + cpu]
 };
 
 }  // namespace nightjar

@@ -79,6 +79,7 @@ class Pipeline {
   void on_exec(Bytes record, std::string& out);
   void on_exit(Bytes record, std::string& out);
   void on_failed_exec(Bytes record, std::string& out);
+  void on_file(Bytes record, std::string& out);
   void on_piece(Bytes record);
   void on_script(Bytes record);
   void on_cgroup(Bytes record);

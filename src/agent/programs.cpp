@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <span>
 
+#include "agent/programs_file.hpp"
+
 // probes_object.S
 extern "C" {
 extern const std::byte nightjar_probes_begin[];  // NOLINT(modernize-avoid-c-arrays): a linker symbol
@@ -254,6 +256,8 @@ const std::vector<GroupSpec>& program_groups() {
                .require(Feature::tracepoint),
        },
        false},
+      file_group(),
+      file_writes_group(),
   };
   return groups;
 }
@@ -266,14 +270,22 @@ bool only_adds(std::string_view program) {
   return program.ends_with("32") || program.ends_with("_more");
 }
 
+bool makes(std::string_view program, const EventSourceRow& row) {
+  const std::string_view stem = stem_of(program);
+  return stem == row.program_stem || (!row.common_stem.empty() && stem == row.common_stem);
+}
+
 ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec, const std::set<Kind>& wanted) {
   ProgramVersion result = version;
   std::erase_if(result.programs, [&](const Program& program) {
-    const std::string_view stem = stem_of(program.name());
+    std::string_view stem = stem_of(program.name());
+    if (stem.ends_with("_enter")) stem.remove_suffix(6);
     const auto any = [&](auto condition) { return std::any_of(spec.events.begin(), spec.events.end(), condition); };
-    const bool of_events = any([&](const EventSourceRow& row) { return row.program_stem == stem; });
-    return of_events && !any([&](const EventSourceRow& row) {
-             return wanted.contains(row.kind) && (row.program_stem == stem || row.also == stem);
+    const auto has_stem = [stem](const EventSourceRow& row) {
+      return row.program_stem == stem || row.common_stem == stem;
+    };
+    return any(has_stem) && !any([&](const EventSourceRow& row) {
+             return wanted.contains(row.kind) && (has_stem(row) || row.also == stem);
            });
   });
   return result;
@@ -292,13 +304,12 @@ ProgramVersion with_stand_ins(const ProgramVersion& version) {
 }
 
 std::string_view event_of_program(std::string_view program) {
-  const std::string_view stem = stem_of(program);
   for (const GroupSpec& group : program_groups()) {
     for (const EventSourceRow& row : group.events) {
-      if (row.program_stem == stem) return event_info(row.kind).action;
+      if (row.program_stem == stem_of(program)) return event_info(row.kind).action;
     }
   }
-  return stem;
+  return stem_of(program);
 }
 
 const std::vector<std::string_view>& tier_names() {
@@ -330,6 +341,7 @@ std::string_view degradation(Kind kind, std::string_view tier) {
       return "32-bit programs are not seen";
   }
   if (kind == Kind::memfd_create) return "files of huge pages are not seen";
+  if (family == "file") return file_degradation(kind, tier);
   if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
   if (kind == Kind::dns_query || kind == Kind::dns_answer) {
     if (tier != "tracepoint") return "DNS over TCP is not seen";

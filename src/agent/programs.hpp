@@ -16,8 +16,9 @@ namespace nightjar {
 /// An event, and the program (in any version) whose hook is the event's.
 struct EventSourceRow {
   Kind kind;
-  std::string_view program_stem;  ///< programs are named STEM__HOOK
-  std::string_view also = {};     ///< stem of programs of another event without which this one is not whole
+  std::string_view program_stem;   ///< programs are named STEM__HOOK; STEM_enter__HOOK belongs to it
+  std::string_view also = {};      ///< stem of programs of another event without which this one is not whole
+  std::string_view common_stem{};  ///< of the program that makes it together with others, in another tier
 };
 
 /// Programs that are loaded together. A group that this kernel refuses costs its events and no other's.
@@ -32,6 +33,9 @@ const std::vector<GroupSpec>& program_groups();
 
 /// The stem of a program's name: what stands before "__".
 std::string_view stem_of(std::string_view program);
+
+/// Whether the program makes the event.
+bool makes(std::string_view program, const EventSourceRow& row);
 
 /// The version without the programs of events that nobody asked for.
 ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec, const std::set<Kind>& wanted);

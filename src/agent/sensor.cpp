@@ -27,9 +27,13 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",   "counters",   "reader",
-                                            "cgroups_seen", "scope_tree", "turns",      "connections",
-                                            "socket_calls", "flows",      "udp_sockets"};
+constexpr std::string_view shared_maps[] = {
+    "lifecycle",   "activity",     "counters", "reader",      "cgroups_seen", "scope_tree",   "turns",
+    "connections", "socket_calls", "flows",    "udp_sockets", "path_rows",    "scratch_rows", "scratch_taken"};
+// The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
+constexpr std::uint32_t scratch_rows_per_cpu = 4;
+constexpr std::uint32_t scratch_rows_least = 16;
+constexpr std::uint32_t scratch_rows_most = 256;
 
 /// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
 bool is_scratch(std::string_view map) {
@@ -147,11 +151,23 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   constant(group, "scope_cgroup", scope_cgroup_);
   constant(group, "scope_cgroup_level", scope_level_);
 
+  std::uint32_t file_wanted = 0;
+  for (const Kind kind : options.wanted) {
+    const auto number = static_cast<unsigned>(kind);
+    if (number >= WIRE_FILE_CREATE && number <= WIRE_FILE_UTIMES) file_wanted |= 1U << (number - WIRE_FILE_CREATE);
+  }
+  constant(group, "file_wanted", file_wanted);
+
   const std::uint32_t cpus = possible_cpus();
   for (const auto& map : blueprint.maps()) {
     if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * copies;
   }
-  group.maps["path_rows"].max_entries = cpus * path_users;
+  const std::uint32_t pool = std::clamp(cpus * scratch_rows_per_cpu, scratch_rows_least, scratch_rows_most);
+  group.maps["path_rows"].max_entries = cpus * path_users + pool;
+  constant(group, "scratch_first_path_row", cpus * path_users);
+  constant(group, "scratch_row_count", pool);
+  group.maps["scratch_rows"].max_entries = pool;
+  group.maps["scratch_taken"].max_entries = pool;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
   for (const std::string_view name : {"lifecycle", "activity"}) {
     MapSettings& map = group.maps[std::string(name)];
@@ -207,7 +223,7 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     const LoadedProgram* refused = nullptr;
     std::string reason(degradation(row.kind, group.version()));
     for (const LoadedProgram& program : group.programs()) {
-      if (stem_of(program.name) != row.program_stem) continue;
+      if (!makes(program.name, row)) continue;
       if (first == nullptr) first = &program;
       if (!program.hook.empty()) continue;
       if (!only_adds(program.name)) {

@@ -4,6 +4,7 @@
 #include "wire/kernel.h"
 #include "wire/memory.h"
 #include "wire/namespace.h"
+#include "wire/file.h"
 #include "wire/network.h"
 #include "wire/privilege.h"
 #include "wire/process.h"
@@ -17,6 +18,7 @@ using wire::Schema;
 
 constexpr std::string_view process_category = R"(["process"])";
 constexpr std::string_view network_category = R"(["network"])";
+constexpr std::string_view file_category = R"(["file"])";
 constexpr std::string_view host_category = R"(["host"])";
 
 // What the agent says of itself needs no wire struct of its own, but a process all the same: its own.
@@ -115,6 +117,38 @@ constexpr EventInfo events[] = {
      Schema<net_payload>::fields, "The answer of a name server reached the process that asked (UDP, port 53)."},
     {Kind::unix_connect, "unix_connect", "network", "event", network_category, R"(["connection","start"])", "success",
      true, Schema<net_unix>::fields, "A process connects to a unix socket that somebody listens on."},
+    {Kind::create, "create", "file", "event", file_category, R"(["creation"])", "success", true, Schema<file_event>::fields,
+     "A new regular file: open with O_CREAT (or O_TMPFILE), creat, mknod."},
+    {Kind::open_write, "open_write", "file", "event", file_category, R"(["access"])", "success", true, Schema<file_event>::fields,
+     "A regular file or block device that was there is opened for writing."},
+    {Kind::open_read, "open_read", "file", "event", file_category, R"(["access"])", "success", false, Schema<file_event>::fields,
+     "A file is opened for reading only. Only when asked for by name."},
+    {Kind::modify, "modify", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "Bytes were written to a file: once for each open file, at its last close."},
+    {Kind::rename, "rename", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "A file or directory got a new name, or two changed places."},
+    {Kind::remove, "delete", "file", "event", file_category, R"(["deletion"])", "success", true, Schema<file_event>::fields,
+     "A name of a file is removed."},
+    {Kind::link, "link", "file", "event", file_category, R"(["creation"])", "success", true, Schema<file_event>::fields,
+     "A file gets one more name (hard link)."},
+    {Kind::symlink, "symlink", "file", "event", file_category, R"(["creation"])", "success", true, Schema<file_event>::fields,
+     "A new symbolic link."},
+    {Kind::chmod, "chmod", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "Permission bits are set."},
+    {Kind::chown, "chown", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "Owner or group is set."},
+    {Kind::truncate, "truncate", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "The size is set: truncate, ftruncate, or open of an existing file with O_TRUNC."},
+    {Kind::mkdir, "mkdir", "file", "event", file_category, R"(["creation"])", "success", true, Schema<file_event>::fields,
+     "A new directory."},
+    {Kind::rmdir, "rmdir", "file", "event", file_category, R"(["deletion"])", "success", true, Schema<file_event>::fields,
+     "A directory is removed."},
+    {Kind::mknod, "mknod", "file", "event", file_category, R"(["creation"])", "success", true, Schema<file_event>::fields,
+     "A new device, FIFO or socket."},
+    {Kind::xattr_set, "xattr_set", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "An extended attribute is set."},
+    {Kind::utimes, "utimes", "file", "event", file_category, R"(["change"])", "success", true, Schema<file_event>::fields,
+     "Time stamps are set."},
     {Kind::sensor_started, "sensor_started", "sensor", "event", host_category, R"(["start"])", "success", true,
      task_only, "The first event of every stream: what this sensor can see here, and through which hooks."},
     {Kind::sensor_stopped, "sensor_stopped", "sensor", "event", host_category, R"(["end"])", "success", true, task_only,
@@ -130,6 +164,10 @@ constexpr EventInfo events[] = {
 constexpr std::string_view sensor_only = "sensor_started,sensor_stopped,sensor_stats,events_lost,events_suppressed";
 
 constexpr std::string_view dns_only = "dns_query,dns_answer";
+
+constexpr std::string_view file_events =
+    "create,open_write,open_read,modify,rename,delete,link,symlink,chmod,chown,truncate,mkdir,rmdir,mknod,xattr_set,"
+    "utimes";
 
 constexpr FactInfo facts[] = {
     {Fact::timestamp, "@timestamp", "date", "*",
@@ -232,6 +270,21 @@ constexpr FactInfo facts[] = {
     {Fact::mount_source, "nightjar.mount.source", "keyword", "mount,move_mount",
      "What was mounted: a path for binds and moves, else a device or any word."},
     {Fact::mount_fstype, "nightjar.mount.fstype", "keyword", "mount,move_mount", "Type of the file system."},
+    {Fact::file_path, "file.path", "keyword", file_events,
+     "The file's path as the mount namespace of the process sees it; of a rename, the new one."},
+    {Fact::file_name, "file.name", "keyword", file_events, "The last component of the path."},
+    {Fact::file_old_path, "nightjar.file.old_path", "keyword", "rename,link",
+     "The path before the rename; of a link, the other name of the file."},
+    {Fact::file_target, "file.target_path", "keyword", "symlink", "The text of the symbolic link."},
+    {Fact::file_exchange, "nightjar.file.exchange", "boolean", "rename", "The two names changed places."},
+    {Fact::file_deleted, "nightjar.file.deleted", "boolean", file_events,
+     "True: the file has no name (any more); the path is its last one, or that of its directory and a number."},
+    {Fact::file_unreachable, "nightjar.file.unreachable", "boolean", file_events,
+     "True: the path leads through no mount of the process's mount namespace."},
+    {Fact::file_type, "file.type", "keyword", file_events,
+     "file, dir, symlink, block_device, character_device, fifo or socket."},
+    {Fact::rule_id, "nightjar.rule.id", "keyword", file_events, "The rule that let the event through."},
+    {Fact::rule_tags, "nightjar.rule.tags", "keyword[]", file_events, "The rule's tags."},
     {Fact::cgroup_path, "nightjar.cgroup.path", "keyword", "*", "The cgroup, from the root of its hierarchy."},
     {Fact::container_id, "container.id", "keyword", "*", "Container that the cgroup's path names."},
     {Fact::container_runtime, "container.runtime", "keyword", "*",
@@ -246,7 +299,7 @@ constexpr FactInfo facts[] = {
     {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
     {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
     {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost",
-     "buffer_full, scope_full, connections_full, flows_full or missed (the kernel skipped the program); of an output: queue_full, spool_full, "
+     "buffer_full, scope_full, no_scratch, connections_full, flows_full or missed (the kernel skipped the program); of an output: queue_full, spool_full, "
      "spool_failed, spool_damaged, write_failed, too_large, refused, client_slow, output_failed."},
     {Fact::lost_output, "nightjar.lost.output", "keyword", "events_lost",
      "The output that lost them; absent when no output got them."},
@@ -282,6 +335,22 @@ constexpr MissingBit missing[] = {
     {WIRE_UNKNOWN_PARENT, "process.parent.executable", false},
     {WIRE_UNKNOWN_PARENT, "process.parent.name", false},
     {WIRE_MISSING_DNS, "dns.question.name", false},
+    {WIRE_MISSING_PATH, "file.path", false},
+    {WIRE_MISSING_OLD_PATH, "nightjar.file.old_path", false},
+    {WIRE_MISSING_LINK_TEXT, "file.target_path", false},
+    {WIRE_MISSING_INODE, "file.inode", false},
+    {WIRE_MISSING_INODE, "file.device", false},
+    {WIRE_MISSING_INODE, "file.mode", false},
+    {WIRE_MISSING_INODE, "file.uid", false},
+    {WIRE_MISSING_INODE, "file.gid", false},
+    {WIRE_MISSING_INODE, "file.size", false},
+    {WIRE_MISSING_OLD_MODE, "nightjar.file.old_mode", false},
+    {WIRE_MISSING_OLD_OWNER, "nightjar.file.old_uid", false},
+    {WIRE_MISSING_OLD_OWNER, "nightjar.file.old_gid", false},
+    {WIRE_MISSING_OVERWRITTEN, "nightjar.file.overwritten_inode", false},
+    {WIRE_MISSING_SIZE, "file.size", false},
+    {WIRE_CUT_PATH, "file.path", true},
+    {WIRE_CUT_OLD_PATH, "nightjar.file.old_path", true},
     {WIRE_CUT_EXECUTABLE, "process.executable", true},
     {WIRE_CUT_CWD, "process.working_directory", true},
     {WIRE_MISSING_TARGET, "nightjar.target.entity_id", false},

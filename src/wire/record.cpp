@@ -84,6 +84,7 @@ std::size_t fixed_size(unsigned kind) {
     case WIRE_NET_BIND:
       return sizeof(net_endpoint);
     default:
+      if (kind >= WIRE_FILE_CREATE && kind <= WIRE_FILE_UTIMES) return sizeof(file_event);
       return SIZE_MAX;
   }
 }

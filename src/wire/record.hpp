@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "wire/network.h"
+#include "wire/file.h"
 #include "wire/process.h"
 
 namespace nightjar {

@@ -1,0 +1,355 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* What the programs of the file family share: which files are looked at, how a record is made. */
+#pragma once
+#include "rules.bpf.h"
+#include "scratch.bpf.h"
+#include "wire/file.h"
+
+/* One bit for each kind from WIRE_FILE_CREATE on: what was asked for. */
+const volatile __u32 file_wanted __weak = ~0U;
+
+static __always_inline bool file_kind_wanted(__u32 kind)
+{
+	return file_wanted >> (kind - WIRE_FILE_CREATE) & 1;
+}
+
+/* include/linux/fs.h */
+#define FMODE_READ 0x1
+#define FMODE_WRITE 0x2
+#define FMODE_EXEC 0x20
+#define FMODE_CREATED 0x100000
+#define O_TMPFILE_BIT 020000000 /* __O_TMPFILE, include/uapi/asm-generic/fcntl.h */
+
+/* ---- Which files ---- */
+
+/* include/uapi/linux/magic.h and the file systems' own headers: what is not storage but a view of the kernel. */
+static __always_inline bool is_pseudo(struct super_block *sb)
+{
+	switch (BPF_CORE_READ(sb, s_magic)) {
+	case 0x9fa0: /* proc */
+	case 0x62656572: /* sysfs */
+	case 0x27e0eb: /* cgroup */
+	case 0x63677270: /* cgroup2 */
+	case 0x64626720: /* debugfs */
+	case 0x74726163: /* tracefs */
+	case 0x73636673: /* securityfs */
+	case 0xcafe4a11: /* bpf */
+	case 0x62656570: /* configfs */
+	case 0x6165676c: /* pstore */
+	case 0x1cd1: /* devpts */
+	case 0x19800202: /* mqueue */
+	case 0x42494e4d: /* binfmt_misc */
+	case 0xf97cff8c: /* selinux */
+	case 0x43415d53: /* smack */
+	case 0x5a3c69f0: /* apparmor */
+	case 0xde5e81e4: /* efivars */
+	case 0x50495045: /* pipes */
+	case 0x534f434b: /* sockets */
+	case 0x9041934: /* anonymous inodes */
+	case 0x6e736673: /* namespaces */
+	case 0x50494446: /* pidfds */
+	case 0x7655821: /* resctrl */
+	case 0x11307854: /* MTD inodes */
+	case 0x67596969: /* rpc_pipefs */
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Mounted by the kernel for itself, such as the layers of an overlay: what happens there is the doing of an operation
+ * that is reported where the process did it. MNT_NS_INTERNAL is ERR_PTR(-EINVAL), fs/mount.h. */
+static __always_inline bool is_internal(struct vfsmount *mnt)
+{
+	return (__s64)BPF_CORE_READ(mount_of(mnt), mnt_ns) == -22;
+}
+
+static __always_inline bool is_storage(__u32 mode)
+{
+	return (mode & S_IFMT) == S_IFREG || (mode & S_IFMT) == S_IFBLK;
+}
+
+/* Helpers with plain numbers: BPF_CORE_READ would relocate the members of our own structs as well. */
+static __always_inline struct inode *inode_of(__u64 dentry)
+{
+	struct dentry *d = (void *)dentry;
+
+	return BPF_CORE_READ(d, d_inode);
+}
+
+static __always_inline struct super_block *file_system_of(__u64 dentry)
+{
+	struct dentry *d = (void *)dentry;
+
+	return BPF_CORE_READ(d, d_sb);
+}
+
+static __always_inline struct mnt_namespace *namespace_of(__u64 mnt)
+{
+	struct mount *m = mount_of((void *)mnt);
+
+	return BPF_CORE_READ(m, mnt_ns);
+}
+
+/* ---- A record ---- */
+
+/* What is known when it happened; paths are walked from it. */
+struct file_facts {
+	__u64 mnt, dentry; /* of the path; 0: the old path is it, the name is gone */
+	__u64 old_mnt, old_dentry; /* of the old path; with old_name: of its directory */
+	__u64 text; /* kernel memory: a link's text or an attribute's name */
+	__u64 user_text; /* the same in the caller's memory */
+	__u64 inode, size, old_inode, overwritten, bytes_written;
+	__u32 dev, mode, uid, gid;
+	__u32 old_mode, old_uid, old_gid;
+	__u32 flags, open_flags, missing;
+	char old_name[NAME_BYTES];
+};
+
+#define LINK_TEXT_BYTES 4096 /* PATH_MAX */
+struct file_scratch {
+	struct file_facts facts;
+	struct file_event rec;
+	__u8 tail[2 * PATH_BYTES + NAME_BYTES + LINK_TEXT_BYTES];
+};
+
+#define FILE_TAIL_BYTES (2 * PATH_BYTES + NAME_BYTES + LINK_TEXT_BYTES)
+WIRE_ASSERT(sizeof(struct file_scratch) <= SCRATCH_BYTES);
+
+static __always_inline struct file_scratch *file_scratch_at(__u32 row)
+{
+	struct scratch_row *r = scratch_at(row);
+
+	if (!r)
+		return NULL;
+	opaque(r); /* or the check would be merged with the caller's, behind the addition */
+	return (void *)r->bytes;
+}
+
+static __always_inline void begin_facts(struct file_facts *f)
+{
+	__builtin_memset(f, 0, offsetof(struct file_facts, old_name));
+	f->old_name[0] = 0;
+	f->size = WIRE_NO_COUNT;
+	f->bytes_written = WIRE_NO_COUNT;
+	f->mode = f->uid = f->gid = WIRE_NO_ID;
+	f->old_mode = f->old_uid = f->old_gid = WIRE_NO_ID;
+}
+
+/* Identity and metadata as they are now. */
+static __always_inline void inode_facts(struct file_facts *f, struct inode *inode)
+{
+	if (!inode) {
+		f->missing |= WIRE_MISSING_INODE;
+		return;
+	}
+	f->inode = BPF_CORE_READ(inode, i_ino);
+	f->dev = inode_device(inode);
+	f->mode = BPF_CORE_READ(inode, i_mode);
+	f->uid = BPF_CORE_READ(inode, i_uid.val);
+	f->gid = BPF_CORE_READ(inode, i_gid.val);
+	f->size = BPF_CORE_READ(inode, i_size);
+}
+
+static __always_inline bool is_unhashed(struct dentry *dentry)
+{
+	return !BPF_CORE_READ(dentry, d_hash.pprev);
+}
+
+/* For events on a file that keeps its name. */
+static __always_inline void deleted_fact(struct file_facts *f, struct dentry *dentry)
+{
+	if (is_unhashed(dentry) && BPF_CORE_READ(dentry, d_parent) != dentry)
+		f->flags |= WIRE_FILE_DELETED;
+}
+
+/* Everything but the sending: walks the paths and asks the rules. Returns how much of the tail is used, or -1: no rule
+ * wants it. Global, so that the verifier checks it once. */
+__weak __noinline int resolve_file(__u32 row, __u32 kind)
+{
+	struct file_scratch *s = file_scratch_at(row);
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file_event *rec;
+	struct file_facts *f;
+	__u32 walk = scratch_path_row(row);
+	__u32 missing;
+	__u64 at, len;
+	long n;
+
+	if (!s)
+		return -1;
+	rec = &s->rec;
+	f = &s->facts;
+	missing = f->missing;
+	rec->flags = f->flags;
+	rec->rule = 0;
+	__builtin_memset(&rec->path, 0, 4 * sizeof(struct wire_slice));
+
+	at = 0;
+	if (f->mnt) {
+		at = put_path(s->tail, walk, (void *)f->mnt, (void *)f->dentry, &missing, WIRE_MISSING_PATH,
+			      WIRE_CUT_PATH);
+		if (namespace_of(f->mnt) != BPF_CORE_READ(task, nsproxy, mnt_ns))
+			rec->flags |= WIRE_FILE_UNREACHABLE;
+	} else if (!f->old_dentry) {
+		missing |= WIRE_MISSING_PATH;
+	}
+	rec->path.off = sizeof(*rec);
+	rec->path.len = at;
+
+	opaque(at);
+	if (at > PATH_BYTES)
+		return -1;
+	if (f->old_dentry) {
+		__u64 begin = at;
+
+		if (f->old_name[0]) {
+			n = bpf_probe_read_kernel_str(s->tail + at, NAME_BYTES, f->old_name);
+			if (n > 0)
+				at += n;
+		}
+		opaque(at);
+		if (at > PATH_BYTES + NAME_BYTES)
+			return -1;
+		len = put_path(s->tail + at, walk, (void *)f->old_mnt, (void *)f->old_dentry, &missing,
+			       WIRE_MISSING_OLD_PATH, WIRE_CUT_OLD_PATH);
+		/* The root's own, empty component is none when a name stands before it. */
+		if (f->old_name[0] && len == 1)
+			len = 0;
+		at += len;
+		if (f->mnt) {
+			rec->old_path.off = sizeof(*rec) + begin;
+			rec->old_path.len = at - begin;
+		} else { /* the name that is gone is the event's */
+			rec->path.len = at - begin;
+		}
+	}
+	opaque(at);
+	if (at > 2 * PATH_BYTES + NAME_BYTES)
+		return -1;
+	if (f->text || f->user_text) {
+		if (f->text)
+			n = bpf_probe_read_kernel_str(s->tail + at, LINK_TEXT_BYTES, (void *)f->text);
+		else
+			n = bpf_probe_read_user_str(s->tail + at, LINK_TEXT_BYTES, (void *)f->user_text);
+		if (n <= 0 || n > LINK_TEXT_BYTES) {
+			missing |= WIRE_MISSING_LINK_TEXT;
+		} else if (kind == WIRE_FILE_XATTR_SET) {
+			rec->xattr.off = sizeof(*rec) + at;
+			rec->xattr.len = n;
+			at += n;
+		} else {
+			rec->target.off = sizeof(*rec) + at;
+			rec->target.len = n;
+			at += n;
+		}
+	}
+	f->missing = missing;
+	return at;
+}
+
+/* Makes the record of what facts say, in a row that the caller took, and sends it. */
+static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct scratch_row *r = scratch_at(row);
+	struct file_scratch *s;
+	struct file_event *rec;
+	__u64 size;
+	int used;
+
+	if (!r)
+		return;
+	s = (void *)r->bytes;
+	rec = &s->rec;
+	used = resolve_file(row, kind);
+	if (used < 0 || !begin_record(&rec->hdr, kind))
+		return;
+	rec->hdr.incomplete = s->facts.missing;
+	fill_task(&rec->task, task, false);
+	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, &r->cgroup);
+	rec->inode = s->facts.inode;
+	rec->size = s->facts.size;
+	rec->old_inode = s->facts.old_inode;
+	rec->overwritten_inode = s->facts.overwritten;
+	rec->bytes_written = s->facts.bytes_written;
+	rec->dev = s->facts.dev;
+	rec->mode = s->facts.mode;
+	rec->uid = s->facts.uid;
+	rec->gid = s->facts.gid;
+	rec->old_mode = s->facts.old_mode;
+	rec->old_uid = s->facts.old_uid;
+	rec->old_gid = s->facts.old_gid;
+	rec->open_flags = s->facts.open_flags;
+	size = used;
+	opaque(size);
+	if (size > FILE_TAIL_BYTES)
+		return;
+	send_record(ctx, &activity, &rec->hdr, sizeof(*rec) + size);
+}
+
+/* An int that is not 0, or a pointer that is an error: vfs_mkdir gives a dentry since Linux kernel commit c54b386969a5
+ * ("VFS: Change vfs_mkdir() to return the dentry.") (in v6.15). Of an int only the low half is defined. */
+static __always_inline bool has_failed(__u64 ret)
+{
+	if (ret >= (__u64)-4095)
+		return true;
+	return ret <= 0xffffffff && (__s32)ret < 0;
+}
+
+/* ---- Opens ---- */
+
+static __always_inline __u64 mount_of_file(struct file *file)
+{
+	return (__u64)BPF_CORE_READ(file, f_path.mnt);
+}
+
+static __always_inline void file_facts_of(struct file_facts *f, struct file *file)
+{
+	f->mnt = mount_of_file(file);
+	f->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	inode_facts(f, inode_of(f->dentry));
+	deleted_fact(f, (void *)f->dentry);
+}
+
+static __always_inline int open_ends(void *ctx, __u64 ret)
+{
+	struct file *file = (void *)ret;
+	struct file_scratch *s;
+	struct inode *inode;
+	__u32 mode, flags, kind;
+	__u64 mnt;
+	int row;
+
+	if (!ret || has_failed(ret) || !in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	mode = BPF_CORE_READ(file, f_mode);
+	flags = BPF_CORE_READ(file, f_flags);
+	if (mode & FMODE_CREATED || flags & O_TMPFILE_BIT)
+		kind = WIRE_FILE_CREATE;
+	else if (mode & FMODE_WRITE)
+		kind = WIRE_FILE_OPEN_WRITE;
+	else if (mode & FMODE_READ && !(flags & FMODE_EXEC))
+		kind = WIRE_FILE_OPEN_READ;
+	else
+		return 0;
+	if (!file_kind_wanted(kind))
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	mnt = mount_of_file(file);
+	if (!is_storage(BPF_CORE_READ(inode, i_mode)) || is_pseudo(BPF_CORE_READ(inode, i_sb)) ||
+	    is_internal((void *)mnt))
+		return 0;
+	row = take_scratch(kind);
+	if (row < 0)
+		return 0;
+	s = file_scratch_at(row);
+	if (s) {
+		begin_facts(&s->facts);
+		s->facts.open_flags = flags;
+		file_facts_of(&s->facts, file);
+		send_file(ctx, row, kind);
+	}
+	give_scratch(row);
+	return 0;
+}

@@ -1,0 +1,777 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* File events where functions cannot be traced: from system calls, and from what the kernel shows of them meanwhile.
+ *
+ * An open gives a descriptor, and that the file. A call that only takes names gives nothing; but whatever it does to
+ * a file sets that file's change time, and since 6.13 tracepoints tell of that, with the inode. The inodes that a
+ * thread touched between entry and return of its call are its witnesses: among them is the file, and its directory.
+ * What is reported is what they are, not the names that the caller passed. */
+#include "file.bpf.h"
+#include "syscall.bpf.h"
+#include <asm/unistd.h>
+
+#define WITNESSES 8
+struct witness {
+	__u64 inode; /* the kernel's; 0: none */
+	__u64 parent, parent_inode; /* of the name by which the file was known then */
+	__u64 ino, size;
+	__u32 dev, mode, uid, gid;
+	__u32 is_old, is_new; /* the name then was the call's old, new one */
+};
+
+struct asked {
+	__u64 name, old_name; /* the caller's strings */
+	__u64 text;
+	__u64 flags;
+	__s32 dfd, old_dfd;
+	__s32 fd; /* of calls on a descriptor; else -1 */
+	__u32 kind;
+};
+
+struct file_syscall {
+	struct asked asked;
+	__u32 old_mode, old_uid, old_gid;
+	__u32 count;
+	struct witness witnesses[WITNESSES];
+	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
+	char scratch[NAME_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct file_syscall);
+} file_syscalls SEC(".maps");
+
+static const struct file_syscall no_syscall;
+
+#define AT_FDCWD -100
+#define AT_REMOVEDIR 0x200
+#define O_TRUNC_BIT 01000
+
+/* ---- Names ---- */
+
+static __always_inline struct file_syscall *syscall_of_thread(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&file_syscalls, &thread);
+}
+
+/* What follows is asked in loops: global functions, which the verifier checks once. They take numbers only, so each
+ * finds the thread's call again. */
+
+enum which_name { NEW_NAME, OLD_NAME };
+
+/* Whether the entry has the last component of the call's name. */
+__noinline int name_is(__u64 entry, __u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct dentry *dentry = (void *)entry;
+	const __u64 *a, *b;
+
+	if (!s || !entry)
+		return 0;
+	a = (void *)s->scratch;
+	b = which == OLD_NAME ? (void *)s->old_last : (void *)s->last;
+	__builtin_memset(s->scratch, 0, NAME_BYTES);
+	if (bpf_probe_read_kernel_str(s->scratch, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name)) <= 0)
+		return 0;
+	for (int i = 0; i < NAME_BYTES / 8; i++) {
+		if (a[i] != b[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* Copies the last component of the caller's path, without slashes behind it. Global: verified once. */
+#define GIVEN_BYTES 4096
+struct given_name {
+	char bytes[GIVEN_BYTES + NAME_BYTES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct given_name);
+} given_names SEC(".maps");
+
+static __always_inline void copy_last(char *to, __u64 name)
+{
+	__u32 zero = 0;
+	struct given_name *g = bpf_map_lookup_elem(&given_names, &zero);
+	__u64 end, begin;
+	long n;
+
+	__builtin_memset(to, 0, NAME_BYTES);
+	if (!g || !name)
+		return;
+	n = bpf_probe_read_user_str(g->bytes, GIVEN_BYTES, (void *)name);
+	if (n <= 1 || n > GIVEN_BYTES)
+		return;
+	end = n - 1;
+	for (int i = 0; i < 8; i++) { /* slashes behind */
+		opaque(end);
+		if (end == 0 || end >= GIVEN_BYTES || g->bytes[end - 1] != '/')
+			break;
+		end--;
+	}
+	begin = end;
+	for (int i = 0; i < NAME_BYTES; i++) {
+		opaque(begin);
+		if (begin == 0 || begin >= GIVEN_BYTES || g->bytes[begin - 1] == '/')
+			break;
+		begin--;
+	}
+	n = end - begin;
+	opaque(n);
+	opaque(begin);
+	if (n <= 0 || n >= NAME_BYTES || begin >= GIVEN_BYTES)
+		return;
+	bpf_probe_read_kernel(to, n, g->bytes + begin);
+}
+
+/* ---- Entry ---- */
+
+static __always_inline struct file_syscall *begin_syscall(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	if (bpf_map_update_elem(&file_syscalls, &thread, &no_syscall, BPF_ANY))
+		return NULL;
+	return bpf_map_lookup_elem(&file_syscalls, &thread);
+}
+
+/* What a call is asked to do, by its number. */
+static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u64 nr)
+{
+	s->fd = -1;
+	s->dfd = s->old_dfd = AT_FDCWD;
+	switch (nr) {
+#ifdef __NR_open
+	case __NR_open:
+		s->kind = WIRE_FILE_OPEN_WRITE;
+		s->flags = ctx->args[1];
+		return true;
+	case __NR_creat:
+		s->kind = WIRE_FILE_OPEN_WRITE;
+		s->flags = O_TRUNC_BIT;
+		return true;
+	case __NR_rename:
+		s->kind = WIRE_FILE_RENAME;
+		s->old_name = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_mkdir:
+		s->kind = WIRE_FILE_MKDIR;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_rmdir:
+		s->kind = WIRE_FILE_RMDIR;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_unlink:
+		s->kind = WIRE_FILE_DELETE;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_link:
+		s->kind = WIRE_FILE_LINK;
+		s->old_name = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_symlink:
+		s->kind = WIRE_FILE_SYMLINK;
+		s->text = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_chmod:
+		s->kind = WIRE_FILE_CHMOD;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_chown:
+	case __NR_lchown:
+		s->kind = WIRE_FILE_CHOWN;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_mknod:
+		s->kind = WIRE_FILE_MKNOD;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_utime:
+	case __NR_utimes:
+		s->kind = WIRE_FILE_UTIMES;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_futimesat:
+		s->kind = WIRE_FILE_UTIMES;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+#endif
+	case __NR_openat:
+		s->kind = WIRE_FILE_OPEN_WRITE;
+		s->flags = ctx->args[2];
+		return true;
+	case __NR_openat2:
+		s->kind = WIRE_FILE_OPEN_WRITE;
+		bpf_probe_read_user(&s->flags, sizeof(s->flags), (void *)ctx->args[2]);
+		return true;
+	case __NR_open_by_handle_at:
+		s->kind = WIRE_FILE_OPEN_WRITE;
+		s->flags = ctx->args[2];
+		return true;
+#ifdef __NR_renameat
+	case __NR_renameat:
+#endif
+	case __NR_renameat2:
+		s->kind = WIRE_FILE_RENAME;
+		s->old_dfd = ctx->args[0];
+		s->old_name = ctx->args[1];
+		s->dfd = ctx->args[2];
+		s->name = ctx->args[3];
+		s->flags = nr == __NR_renameat2 ? ctx->args[4] : 0;
+		return true;
+	case __NR_mkdirat:
+		s->kind = WIRE_FILE_MKDIR;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_unlinkat:
+		s->kind = ctx->args[2] & AT_REMOVEDIR ? WIRE_FILE_RMDIR : WIRE_FILE_DELETE;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_linkat:
+		s->kind = WIRE_FILE_LINK;
+		s->old_dfd = ctx->args[0];
+		s->old_name = ctx->args[1];
+		s->dfd = ctx->args[2];
+		s->name = ctx->args[3];
+		return true;
+	case __NR_symlinkat:
+		s->kind = WIRE_FILE_SYMLINK;
+		s->text = ctx->args[0];
+		s->dfd = ctx->args[1];
+		s->name = ctx->args[2];
+		return true;
+	case __NR_fchmod:
+		s->kind = WIRE_FILE_CHMOD;
+		s->fd = ctx->args[0];
+		return true;
+	case __NR_fchmodat:
+#ifdef __NR_fchmodat2
+	case __NR_fchmodat2:
+#endif
+		s->kind = WIRE_FILE_CHMOD;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_fchown:
+		s->kind = WIRE_FILE_CHOWN;
+		s->fd = ctx->args[0];
+		return true;
+	case __NR_fchownat:
+		s->kind = WIRE_FILE_CHOWN;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_truncate:
+		s->kind = WIRE_FILE_TRUNCATE;
+		s->name = ctx->args[0];
+		return true;
+	case __NR_ftruncate:
+		s->kind = WIRE_FILE_TRUNCATE;
+		s->fd = ctx->args[0];
+		return true;
+	case __NR_mknodat:
+		s->kind = WIRE_FILE_MKNOD;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		return true;
+	case __NR_setxattr:
+	case __NR_lsetxattr:
+		s->kind = WIRE_FILE_XATTR_SET;
+		s->name = ctx->args[0];
+		s->text = ctx->args[1];
+		return true;
+	case __NR_fsetxattr:
+		s->kind = WIRE_FILE_XATTR_SET;
+		s->fd = ctx->args[0];
+		s->text = ctx->args[1];
+		return true;
+	case __NR_utimensat:
+		s->kind = WIRE_FILE_UTIMES;
+		s->dfd = ctx->args[0];
+		s->name = ctx->args[1];
+		if (!s->name)
+			s->fd = ctx->args[0];
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Most calls have nothing to do with files: told by the number alone. */
+static __always_inline bool concerns_files(__u64 nr)
+{
+	struct arguments none = {};
+	struct asked asked = {};
+
+	return describe(&asked, &none, nr);
+}
+
+static __always_inline int syscall_begins(void *registers, __u64 nr)
+{
+	struct arguments arguments;
+	struct asked asked = {};
+	struct file_syscall *s;
+	struct inode *inode;
+	struct file *file;
+
+	if (!concerns_files(nr) || !in_scope((void *)bpf_get_current_task(), false) || is_compat())
+		return 0;
+	read_arguments(&arguments, registers);
+	if (!describe(&asked, &arguments, nr))
+		return 0;
+	s = begin_syscall();
+	if (!s)
+		return 0;
+	s->asked = asked;
+	s->old_mode = s->old_uid = s->old_gid = WIRE_NO_ID;
+	if (asked.kind == WIRE_FILE_OPEN_WRITE)
+		return 0;
+	if (asked.fd >= 0) {
+		file = file_of(asked.fd);
+		inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
+		if (inode) {
+			s->old_mode = BPF_CORE_READ(inode, i_mode);
+			s->old_uid = BPF_CORE_READ(inode, i_uid.val);
+			s->old_gid = BPF_CORE_READ(inode, i_gid.val);
+		}
+		return 0;
+	}
+	return 0;
+}
+
+/* ---- Witnesses ---- */
+
+/* The caller's names, once the kernel has read them: before, their pages need not be there. */
+__noinline int copy_names(void)
+{
+	struct file_syscall *s = syscall_of_thread();
+
+	if (!s || s->last[0])
+		return 0;
+	copy_last(s->last, s->asked.name);
+	if (s->asked.kind == WIRE_FILE_RENAME || s->asked.kind == WIRE_FILE_LINK)
+		copy_last(s->old_last, s->asked.old_name);
+	return 0;
+}
+
+#define ALIASES 16
+static __always_inline struct dentry *alias_entry(struct hlist_node *node)
+{
+	return (void *)node - bpf_core_field_offset(struct dentry, d_u.d_alias);
+}
+
+/* The entry of an inode that has the call's name, but is not `skip`; 0: it has none. */
+__noinline __u64 entry_named(__u64 of_inode, __u32 which, __u64 skip)
+{
+	struct inode *inode = (void *)of_inode;
+	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+
+	for (int i = 0; i < ALIASES && node; i++) {
+		__u64 entry = (__u64)alias_entry(node);
+
+		if (entry != skip && name_is(entry, which))
+			return entry;
+		bpf_probe_read_kernel(&node, sizeof(node), node);
+	}
+	return 0;
+}
+
+static __always_inline __u64 first_entry(struct inode *inode)
+{
+	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+
+	return node ? (__u64)alias_entry(node) : 0;
+}
+
+static __always_inline __u64 parent_of(__u64 entry)
+{
+	struct dentry *dentry = (void *)entry;
+
+	return (__u64)BPF_CORE_READ(dentry, d_parent);
+}
+
+static __always_inline void remember_name(struct file_syscall *s, struct witness *w)
+{
+	__u64 entry = 0;
+
+	if (s->asked.kind == WIRE_FILE_RENAME) {
+		entry = entry_named(w->inode, OLD_NAME, 0);
+		w->is_old = entry != 0;
+	}
+	if (entry)
+		w->is_new = name_is(entry, NEW_NAME);
+	else
+		w->is_new = (entry = entry_named(w->inode, NEW_NAME, 0)) != 0;
+	if (!entry)
+		return;
+	w->parent = parent_of(entry);
+	w->parent_inode = (__u64)inode_of(w->parent);
+}
+
+static __always_inline int witnessed(struct inode *inode)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct file_syscall *s = bpf_map_lookup_elem(&file_syscalls, &thread);
+	struct witness *w;
+	__u64 count;
+
+	if (!s || s->asked.kind == WIRE_FILE_OPEN_WRITE || s->asked.fd >= 0)
+		return 0;
+	for (int i = 0; i < WITNESSES; i++) {
+		if (s->witnesses[i].inode == (__u64)inode)
+			return 0;
+	}
+	count = s->count;
+	opaque(count);
+	if (count >= WITNESSES)
+		return 0;
+	w = &s->witnesses[count];
+	s->count = count + 1;
+	w->inode = (__u64)inode;
+	w->ino = BPF_CORE_READ(inode, i_ino);
+	w->dev = inode_device(inode);
+	w->mode = BPF_CORE_READ(inode, i_mode);
+	w->uid = BPF_CORE_READ(inode, i_uid.val);
+	w->gid = BPF_CORE_READ(inode, i_gid.val);
+	w->size = BPF_CORE_READ(inode, i_size);
+	copy_names();
+	if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR || s->asked.kind == WIRE_FILE_RENAME)
+		remember_name(s, w);
+	return 0;
+}
+
+/* ---- Exit ---- */
+
+/* A mount of this file system in the process's mount namespace: that from which the path was looked up, if it can be;
+ * 0: none. */
+#define MOUNTS_TRIED 64
+__noinline __u64 visible_mount(__u64 file_system)
+{
+	struct super_block *sb = (void *)file_system;
+	struct file_syscall *s = syscall_of_thread();
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	struct vfsmount *base = NULL;
+	struct mount *mnt, *fallback = NULL;
+	struct file *file;
+
+	if (!s || is_pseudo(sb))
+		return 0;
+	if (s->asked.dfd == AT_FDCWD) {
+		base = BPF_CORE_READ(task, fs, pwd.mnt);
+	} else {
+		file = file_of(s->asked.dfd);
+		if (file)
+			base = BPF_CORE_READ(file, f_path.mnt);
+	}
+	if (base && BPF_CORE_READ(base, mnt_sb) == sb)
+		return (__u64)base;
+	base = BPF_CORE_READ(task, fs, root.mnt);
+	if (BPF_CORE_READ(base, mnt_sb) == sb)
+		return (__u64)base;
+	mnt = first_mount(sb);
+	for (int i = 0; i < MOUNTS_TRIED && mnt; i++) {
+		if (BPF_CORE_READ(mnt, mnt_ns) == ns) {
+			if (BPF_CORE_READ(mnt, mnt.mnt_root) == BPF_CORE_READ(sb, s_root))
+				return (__u64)mnt + bpf_core_field_offset(struct mount, mnt);
+			if (!fallback)
+				fallback = mnt;
+		}
+		mnt = next_mount(mnt);
+	}
+	return fallback ? (__u64)fallback + bpf_core_field_offset(struct mount, mnt) : 0;
+}
+
+static __always_inline bool is_witness(struct file_syscall *s, __u64 inode)
+{
+	if (!inode)
+		return false;
+	for (int i = 0; i < WITNESSES; i++) {
+		if (s->witnesses[i].inode == inode)
+			return true;
+	}
+	return false;
+}
+
+static __always_inline void witness_facts(struct file_facts *f, struct witness *w)
+{
+	f->inode = w->ino;
+	f->size = w->size;
+	f->dev = w->dev;
+	f->mode = w->mode;
+	f->uid = w->uid;
+	f->gid = w->gid;
+}
+
+/* A name that is gone: the parent, still there, and what the name was. */
+static __always_inline void gone_name(struct file_facts *f, __u64 mnt, struct witness *w, const char *name)
+{
+	f->old_mnt = mnt;
+	f->old_dentry = w->parent;
+	bpf_probe_read_kernel(f->old_name, NAME_BYTES, name);
+}
+
+/* delete, rmdir: the witness that was known by the name, in a directory that is a witness, too. */
+static __always_inline bool find_removed(struct file_syscall *s, struct file_facts *f)
+{
+	for (int i = 0; i < WITNESSES; i++) {
+		struct witness *w = &s->witnesses[i];
+		bool is_dir = (w->mode & S_IFMT) == S_IFDIR;
+		__u64 mnt;
+
+		if (!w->inode || !w->is_new || is_dir != (s->asked.kind == WIRE_FILE_RMDIR) ||
+		    !is_witness(s, w->parent_inode))
+			continue;
+		mnt = visible_mount((__u64)file_system_of(w->parent));
+		if (!mnt)
+			continue;
+		witness_facts(f, w);
+		if (s->asked.kind == WIRE_FILE_RMDIR) { /* ext4 has set it to 0 by now */
+			f->size = WIRE_NO_COUNT;
+			f->missing |= WIRE_MISSING_SIZE;
+		}
+		gone_name(f, mnt, w, s->last);
+		return true;
+	}
+	return false;
+}
+
+/* rename: the witness that has another name now. */
+static __always_inline bool find_renamed(struct file_syscall *s, struct file_facts *f)
+{
+	bool found = false;
+
+	for (int i = 0; i < WITNESSES; i++) {
+		struct witness *w = &s->witnesses[i];
+		__u64 mnt, now;
+
+		if (!w->inode || !w->parent || !is_witness(s, w->parent_inode))
+			continue;
+		mnt = visible_mount((__u64)file_system_of(w->parent));
+		if (!mnt)
+			continue;
+		now = entry_named(w->inode, NEW_NAME, 0);
+		if (!found && w->is_old && now && (!w->is_new || parent_of(now) != w->parent)) {
+			found = true;
+			inode_facts(f, (void *)w->inode);
+			gone_name(f, mnt, w, s->old_last);
+			f->old_inode = f->inode;
+			f->mnt = mnt;
+			f->dentry = now;
+		} else if (w->is_new) {
+			f->overwritten = w->ino;
+		}
+	}
+	if (s->asked.flags & 2)
+		f->flags |= WIRE_FILE_EXCHANGE;
+	return found;
+}
+
+/* Everything else: the witness that has the name now, or that is alone. */
+static __always_inline bool find_touched(struct file_syscall *s, struct file_facts *f, const bool in_directory)
+{
+	__u64 best = 0, best_inode = 0, best_mnt = 0;
+
+	for (int i = 0; i < WITNESSES; i++) {
+		__u64 inode = s->witnesses[i].inode;
+		__u64 entry, mnt;
+
+		if (!inode)
+			break;
+		entry = entry_named(inode, NEW_NAME, 0);
+		if (in_directory && (!entry || !is_witness(s, (__u64)inode_of(parent_of(entry)))))
+			continue;
+		if (!entry) /* through a symbolic link, or "." */
+			entry = first_entry((void *)inode);
+		if (!entry)
+			continue;
+		mnt = visible_mount((__u64)file_system_of(entry));
+		/* An overlay's own inode comes after its layers': the last one wins. */
+		if (!mnt)
+			continue;
+		best = entry;
+		best_inode = inode;
+		best_mnt = mnt;
+	}
+	if (!best)
+		return false;
+	inode_facts(f, (void *)best_inode);
+	f->mnt = best_mnt;
+	f->dentry = best;
+	return true;
+}
+
+/* The other name of a file that got one more. */
+static __always_inline void find_linked(struct file_facts *f)
+{
+	f->old_inode = f->inode;
+	f->old_dentry = entry_named((__u64)inode_of(f->dentry), OLD_NAME, f->dentry);
+	if (f->old_dentry)
+		f->old_mnt = f->mnt;
+	else
+		f->missing |= WIRE_MISSING_OLD_PATH;
+}
+
+/* Finds what the call was about. A function of its own, verified once. The call is the thread's. */
+__noinline int find_file(__u32 row)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct file_syscall *s = bpf_map_lookup_elem(&file_syscalls, &thread);
+	struct file_scratch *scratch = file_scratch_at(row);
+	struct file_facts *f;
+	struct file *file;
+
+	if (!s || !scratch)
+		return 0;
+	f = &scratch->facts;
+	if (s->asked.fd >= 0) {
+		file = file_of(s->asked.fd);
+		if (!file)
+			return 0;
+		file_facts_of(f, file);
+	} else if (s->asked.kind == WIRE_FILE_RENAME) {
+		return find_renamed(s, f);
+	} else if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR) {
+		return find_removed(s, f);
+	} else {
+		bool in_directory = s->asked.kind == WIRE_FILE_MKDIR || s->asked.kind == WIRE_FILE_MKNOD ||
+				    s->asked.kind == WIRE_FILE_SYMLINK || s->asked.kind == WIRE_FILE_LINK;
+
+		if (!find_touched(s, f, in_directory))
+			return 0;
+		if (s->asked.kind == WIRE_FILE_LINK)
+			find_linked(f);
+	}
+	return 1;
+}
+
+static __always_inline int open_returns(void *ctx, __u64 flags, __s64 ret)
+{
+	struct file *file = file_of(ret);
+	struct file_scratch *s;
+	struct inode *inode;
+	int row;
+
+	if (!file)
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	if (flags & O_TRUNC_BIT && file_kind_wanted(WIRE_FILE_TRUNCATE) &&
+	    !(BPF_CORE_READ(file, f_mode) & FMODE_CREATED) && (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFREG &&
+	    !is_pseudo(BPF_CORE_READ(inode, i_sb))) {
+		row = take_scratch(WIRE_FILE_TRUNCATE);
+		if (row >= 0) {
+			s = file_scratch_at(row);
+			if (s) {
+				begin_facts(&s->facts);
+				file_facts_of(&s->facts, file);
+				send_file(ctx, row, WIRE_FILE_TRUNCATE);
+			}
+			give_scratch(row);
+		}
+	}
+	return open_ends(ctx, (__u64)file);
+}
+
+/* What is only known of a call, not of the file. */
+static __always_inline void call_facts(struct file_syscall *s, struct file_facts *f)
+{
+	struct inode *inode;
+
+	if (s->asked.kind == WIRE_FILE_CHMOD) {
+		f->old_mode = s->old_mode;
+		if (s->old_mode == WIRE_NO_ID)
+			f->missing |= WIRE_MISSING_OLD_MODE;
+	} else if (s->asked.kind == WIRE_FILE_CHOWN) {
+		f->old_uid = s->old_uid;
+		f->old_gid = s->old_gid;
+		if (s->old_uid == WIRE_NO_ID)
+			f->missing |= WIRE_MISSING_OLD_OWNER;
+	} else if (s->asked.kind == WIRE_FILE_SYMLINK) {
+		inode = inode_of(f->dentry);
+		f->text = (__u64)BPF_CORE_READ(inode, i_link);
+		f->user_text = s->asked.text; /* where the file system keeps it elsewhere */
+	} else if (s->asked.kind == WIRE_FILE_XATTR_SET) {
+		f->user_text = s->asked.text;
+	}
+}
+
+static __always_inline int syscall_ends(void *ctx, __s64 ret)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct file_syscall *s = bpf_map_lookup_elem(&file_syscalls, &thread);
+	struct file_scratch *scratch;
+	__u64 flags;
+	__u32 kind;
+	int row = -1;
+
+	if (!s)
+		return 0;
+	kind = s->asked.kind;
+	flags = s->asked.flags;
+	if (ret < 0 || kind == WIRE_FILE_OPEN_WRITE) {
+		bpf_map_delete_elem(&file_syscalls, &thread);
+		return ret < 0 ? 0 : open_returns(ctx, flags, ret);
+	}
+	if (file_kind_wanted(kind) || kind == WIRE_FILE_MKNOD)
+		row = take_scratch(kind);
+	scratch = row >= 0 ? file_scratch_at(row) : NULL;
+	if (scratch) {
+		begin_facts(&scratch->facts);
+		if (find_file(row)) {
+			call_facts(s, &scratch->facts);
+			/* mknod makes regular files, too. */
+			if (kind == WIRE_FILE_MKNOD && (scratch->facts.mode & S_IFMT) == S_IFREG)
+				kind = WIRE_FILE_CREATE;
+			if (file_kind_wanted(kind) && kind >= WIRE_FILE_CREATE && kind <= WIRE_FILE_UTIMES)
+				send_file(ctx, row, kind);
+		}
+	}
+	if (row >= 0)
+		give_scratch(row);
+	bpf_map_delete_elem(&file_syscalls, &thread);
+	return 0;
+}
+
+/* ---- The hooks ---- */
+
+/* Two programs for all calls. A tracepoint for each would cost ten seconds to attach to, and a thread in any system
+ * call as much: once one is traced, every call takes the slow way in. */
+SEC("tp_btf/sys_enter") int file_calls_enter__calls(__u64 *ctx)
+{
+	return syscall_begins((void *)ctx[0], ctx[1]);
+}
+SEC("tp_btf/sys_exit") int file_calls__calls(__u64 *ctx)
+{
+	return syscall_ends(ctx, ctx[1]);
+}
+
+/* include/trace/events/timestamp.h: Linux kernel commit d651d1607f23 ("fs: add percpu counters for significant
+ * multigrain timestamp events") and its series (in v6.13). */
+SEC("tp_btf/inode_set_ctime_to_ts") int file_witness_set__timestamp(__u64 *ctx)
+{
+	return witnessed((void *)ctx[0]);
+}
+SEC("tp_btf/ctime_ns_xchg") int file_witness_changed__timestamp(__u64 *ctx)
+{
+	return witnessed((void *)ctx[0]);
+}
+SEC("tp_btf/ctime_xchg_skip") int file_witness_same__timestamp(__u64 *ctx)
+{
+	return witnessed((void *)ctx[0]);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

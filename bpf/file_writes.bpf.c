@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* modify: what was written through an open file, told once, when it is closed for the last time. */
+#include "file.bpf.h"
+#include "syscall.bpf.h"
+#include <asm/ptrace.h>
+#include <asm/unistd.h>
+#include <bpf/bpf_tracing.h>
+
+struct written {
+	__u64 inode; /* the kernel's: an entry of an older file at the same address does not count */
+	__u64 bytes;
+};
+
+/* Open files that were written to. LRU: one that is pushed out is told with what comes after. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u64);
+	__type(value, struct written);
+} file_writes SEC(".maps");
+
+enum write_call { WRITE_CALL = 1, WRITEV_CALL, SPLICE_CALL, COPY_CALL };
+struct write_key {
+	__u64 thread;
+	__u64 call;
+};
+struct write_begun {
+	__u64 file;
+	__u64 before; /* bytes then */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, struct write_key);
+	__type(value, struct write_begun);
+} write_calls SEC(".maps");
+
+static __always_inline struct written *written_of(struct file *file)
+{
+	__u64 key = (__u64)file;
+	struct written *w = bpf_map_lookup_elem(&file_writes, &key);
+
+	return w && w->inode == (__u64)BPF_CORE_READ(file, f_inode) ? w : NULL;
+}
+
+static __always_inline int count_write(struct file *file, __s64 bytes)
+{
+	__u64 key = (__u64)file;
+	struct written *w, fresh = {};
+	struct inode *inode;
+	struct dentry *dentry;
+
+	if (bytes <= 0 || !file)
+		return 0;
+	w = written_of(file);
+	if (w) {
+		__sync_fetch_and_add(&w->bytes, bytes);
+		return 0;
+	}
+	if (!in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	inode = BPF_CORE_READ(file, f_inode);
+	dentry = BPF_CORE_READ(file, f_path.dentry);
+	/* An overlay's open of the layer below bears the overlay's path. */
+	if (!is_storage(BPF_CORE_READ(inode, i_mode)) || is_pseudo(BPF_CORE_READ(inode, i_sb)) ||
+	    inode != BPF_CORE_READ(dentry, d_inode) || is_internal(BPF_CORE_READ(file, f_path.mnt)))
+		return 0;
+	fresh.inode = (__u64)inode;
+	fresh.bytes = bytes;
+	bpf_map_update_elem(&file_writes, &key, &fresh, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int file_ends(void *ctx, struct file *file)
+{
+	__u64 key = (__u64)file;
+	struct written *w = bpf_map_lookup_elem(&file_writes, &key);
+	struct file_scratch *s;
+	__u64 bytes, inode;
+	int row;
+
+	if (!w)
+		return 0;
+	bytes = w->bytes;
+	inode = w->inode;
+	bpf_map_delete_elem(&file_writes, &key);
+	if (inode != (__u64)BPF_CORE_READ(file, f_inode))
+		return 0;
+	row = take_scratch(WIRE_FILE_MODIFY);
+	if (row < 0)
+		return 0;
+	s = file_scratch_at(row);
+	if (s) {
+		begin_facts(&s->facts);
+		file_facts_of(&s->facts, file);
+		s->facts.bytes_written = bytes;
+		send_file(ctx, row, WIRE_FILE_MODIFY);
+	}
+	give_scratch(row);
+	return 0;
+}
+
+/* ---- Functions ---- */
+
+static __always_inline int write_begins(enum write_call call, struct file *file)
+{
+	struct write_key key = { .thread = bpf_get_current_pid_tgid(), .call = call };
+	struct write_begun begun = { .file = (__u64)file };
+	struct written *w;
+
+	if (!in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	w = written_of(file);
+	if (w)
+		begun.before = w->bytes;
+	bpf_map_update_elem(&write_calls, &key, &begun, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int write_returns(enum write_call call, __s64 ret)
+{
+	struct write_key key = { .thread = bpf_get_current_pid_tgid(), .call = call };
+	struct write_begun *begun = bpf_map_lookup_elem(&write_calls, &key);
+	struct write_begun copy;
+	struct written *w;
+
+	if (!begun)
+		return 0;
+	copy = *begun;
+	bpf_map_delete_elem(&write_calls, &key);
+	w = written_of((struct file *)copy.file);
+	/* A copy may be done by splicing, which was counted. */
+	if (call == COPY_CALL && w && w->bytes > copy.before)
+		return 0;
+	return count_write((struct file *)copy.file, ret);
+}
+
+SEC("fexit/vfs_write") int file_write__fexit(__u64 *ctx)
+{
+	return count_write((void *)ctx[0], ctx[4]);
+}
+SEC("fexit/vfs_writev") int file_writev__fexit(__u64 *ctx)
+{
+	return count_write((void *)ctx[0], ctx[5]);
+}
+SEC("fexit/iter_file_splice_write") int file_splice__fexit(__u64 *ctx)
+{
+	return count_write((void *)ctx[1], ctx[5]);
+}
+SEC("fentry/vfs_copy_file_range") int file_copy_enter__fentry(__u64 *ctx)
+{
+	return write_begins(COPY_CALL, (void *)ctx[2]);
+}
+SEC("fexit/vfs_copy_file_range") int file_copy__fexit(__u64 *ctx)
+{
+	return write_returns(COPY_CALL, ctx[6]);
+}
+SEC("fentry/__fput") int file_modify__fentry(__u64 *ctx)
+{
+	return file_ends(ctx, (void *)ctx[0]);
+}
+
+SEC("kprobe/vfs_write") int file_write_enter__kprobe(struct pt_regs *ctx)
+{
+	return write_begins(WRITE_CALL, (void *)PT_REGS_PARM1(ctx));
+}
+SEC("kretprobe/vfs_write") int file_write__kretprobe(struct pt_regs *ctx)
+{
+	return write_returns(WRITE_CALL, PT_REGS_RC(ctx));
+}
+SEC("kprobe/vfs_writev") int file_writev_enter__kprobe(struct pt_regs *ctx)
+{
+	return write_begins(WRITEV_CALL, (void *)PT_REGS_PARM1(ctx));
+}
+SEC("kretprobe/vfs_writev") int file_writev__kretprobe(struct pt_regs *ctx)
+{
+	return write_returns(WRITEV_CALL, PT_REGS_RC(ctx));
+}
+SEC("kprobe/iter_file_splice_write") int file_splice_enter__kprobe(struct pt_regs *ctx)
+{
+	return write_begins(SPLICE_CALL, (void *)PT_REGS_PARM2(ctx));
+}
+SEC("kretprobe/iter_file_splice_write") int file_splice__kretprobe(struct pt_regs *ctx)
+{
+	return write_returns(SPLICE_CALL, PT_REGS_RC(ctx));
+}
+SEC("kprobe/vfs_copy_file_range") int file_copy_enter__kprobe(struct pt_regs *ctx)
+{
+	return write_begins(COPY_CALL, (void *)PT_REGS_PARM3(ctx));
+}
+SEC("kretprobe/vfs_copy_file_range") int file_copy__kretprobe(struct pt_regs *ctx)
+{
+	return write_returns(COPY_CALL, PT_REGS_RC(ctx));
+}
+SEC("kprobe/__fput") int file_modify__kprobe(struct pt_regs *ctx)
+{
+	return file_ends(ctx, (void *)PT_REGS_PARM1(ctx));
+}
+
+/* ---- System calls ---- */
+
+/* The descriptor that a call has written to; -1: it is no such call. */
+static __always_inline __s32 written_descriptor(__u64 nr, struct arguments *a)
+{
+	switch (nr) {
+	case __NR_write:
+	case __NR_pwrite64:
+	case __NR_writev:
+	case __NR_pwritev:
+	case __NR_pwritev2:
+	case __NR_sendfile:
+		return a->args[0];
+	case __NR_splice:
+	case __NR_copy_file_range:
+		return a->args[2];
+	default:
+		return -1;
+	}
+}
+
+SEC("tp_btf/sys_exit") int file_written__calls(__u64 *ctx)
+{
+	struct arguments arguments;
+	__s64 ret = ctx[1];
+	__s32 fd;
+
+	if (ret <= 0 || !in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	fd = written_descriptor(ending_call(&arguments, (void *)ctx[0]), &arguments);
+	if (fd < 0 || is_compat())
+		return 0;
+	return count_write(file_of(fd), ret);
+}
+
+static __always_inline int descriptor_ends(void *ctx, __s32 fd)
+{
+	struct file *file = file_of(fd);
+
+	if (!file || !written_of(file) || !is_last_reference(file))
+		return 0;
+	return file_ends(ctx, file);
+}
+
+SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
+{
+	struct arguments a;
+	__u64 nr = ctx[1];
+
+	switch (nr) {
+	case __NR_close:
+	case __NR_dup3:
+#ifdef __NR_dup2
+	case __NR_dup2:
+#endif
+		break;
+	default:
+		return 0;
+	}
+	if (!in_scope((void *)bpf_get_current_task(), false) || is_compat())
+		return 0;
+	read_arguments(&a, (void *)ctx[0]);
+	if (nr == __NR_close)
+		return descriptor_ends(ctx, a.args[0]);
+	if (a.args[0] != a.args[1]) /* what dup2 replaces */
+		return descriptor_ends(ctx, a.args[1]);
+	return 0;
+}
+
+/* A process that ends closes what it has open; so many descriptors are looked at. */
+#define DESCRIPTORS 256
+SEC("tp_btf/sched_process_exit") int file_modify_exit__calls(__u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	struct files_struct *files = BPF_CORE_READ(task, files);
+
+	if (!files || BPF_CORE_READ(files, count.counter) != 1 || !in_scope(task, false))
+		return 0;
+	for (int fd = 0; fd < DESCRIPTORS; fd++) {
+		struct file *file = file_of(fd);
+
+		if (file && written_of(file) && is_last_reference(file))
+			file_ends(ctx, file);
+	}
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
