@@ -337,17 +337,17 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
 
 /* Arguments of vfs_ functions, which begin with an id mapping or not. Two loads at constant offsets: the verifier takes
  * no other, so the compiler must not merge them. */
-#define AFTER_IDMAP(load, n)                     \
-	({                                       \
-		__u64 arg_;                      \
-		if (vfs_takes_idmap()) {         \
-			arg_ = load((n) + 1);    \
-			opaque(arg_);            \
-		} else {                         \
-			arg_ = load(n);          \
+#define AFTER_IDMAP(load, n)                                        \
+	({                                                          \
+		__u64 arg_;                                         \
+		if (vfs_takes_idmap()) {                            \
+			arg_ = load((n) + 1);                       \
+			opaque(arg_);                               \
+		} else {                                            \
+			arg_ = load(n);                             \
 			asm volatile("" : "+r"(arg_) : : "memory"); \
-		}                                \
-		arg_;                            \
+		}                                                   \
+		arg_;                                               \
 	})
 
 #define FENTRY_ARG(n) (ctx[n])
@@ -361,7 +361,7 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
  * Linux kernel commit f92c1e183604 ("bpf: Add get_func_[arg|ret|arg_cnt] helpers") (in v5.17). */
 #define FEXIT_RET(n)                                                                                       \
 	({                                                                                                 \
-		__u64 ret_ = (__u64)-1;                                                                    \
+		__u64 ret_ = (__u64) - 1;                                                                  \
 		if (bpf_core_enum_value_exists(enum bpf_func_id___asked, BPF_FUNC_get_func_ret___asked)) { \
 			bpf_get_func_ret(ctx, &ret_);                                                      \
 		} else {                                                                                   \
@@ -371,29 +371,36 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
 	})
 
 /* One program at the entry of a function and one at its return, for each tier. */
-#define ENTRY(stem, function, with_fentry, with_kprobe)                  \
-	SEC("fentry/" function) int stem##_enter__fentry(__u64 *ctx)     \
-	{                                                                \
-		return with_fentry;                                      \
-	}                                                                \
+#define ENTRY(stem, function, with_fentry, with_kprobe)                       \
+	SEC("fentry/" function) int stem##_enter__fentry(__u64 *ctx)          \
+	{                                                                     \
+		return with_fentry;                                           \
+	}                                                                     \
 	SEC("kprobe/" function) int stem##_enter__kprobe(struct pt_regs *ctx) \
-	{                                                                \
-		return with_kprobe;                                      \
+	{                                                                     \
+		return with_kprobe;                                           \
 	}
-#define RETURN(stem, function, arguments, body)                          \
-	SEC("fexit/" function) int stem##__fexit(__u64 *ctx)             \
-	{                                                                \
-		__u64 ret = FEXIT_RET(arguments);                        \
-		return body;                                             \
-	}                                                                \
+#define RETURN(stem, function, arguments, body)                               \
+	SEC("fexit/" function) int stem##__fexit(__u64 *ctx)                  \
+	{                                                                     \
+		__u64 ret = FEXIT_RET(arguments);                             \
+		return body;                                                  \
+	}                                                                     \
 	SEC("kretprobe/" function) int stem##__kretprobe(struct pt_regs *ctx) \
-	{                                                                \
-		__u64 ret = PT_REGS_RC(ctx);                             \
-		return body;                                             \
+	{                                                                     \
+		__u64 ret = PT_REGS_RC(ctx);                                  \
+		return body;                                                  \
 	}
 
-/* PT_REGS_PARM needs a literal number. */
-#define PROBE_AFTER_IDMAP(without, with) (vfs_takes_idmap() ? (__u64)(with) : (__u64)(without))
+/* Registers are always there, so both are loaded; at constant offsets, for the same reason. */
+#define PROBE_AFTER_IDMAP(without, with)              \
+	({                                            \
+		__u64 first_ = without;               \
+		__u64 second_ = with;                 \
+		opaque(first_);                       \
+		opaque(second_);                      \
+		vfs_takes_idmap() ? second_ : first_; \
+	})
 
 ENTRY(file_mount, "mnt_want_write", want_write(ctx[0]), want_write(PT_REGS_PARM1(ctx)))
 ENTRY(file_mount_of, "mnt_want_write_file", want_write(mount_of_file((struct file *)ctx[0])),
@@ -462,8 +469,11 @@ SEC("fentry/vfs_rename") int file_rename_enter__fentry(__u64 *ctx)
 }
 SEC("kprobe/vfs_rename") int file_rename_enter__kprobe(struct pt_regs *ctx)
 {
+	__u64 first = PT_REGS_PARM1(ctx);
+
+	opaque(first);
 	if (HAS_RENAMEDATA)
-		return rename_begins_with(PT_REGS_PARM1(ctx));
+		return rename_begins_with(first);
 	return rename_begins(PT_REGS_PARM2(ctx), PT_REGS_PARM4(ctx), PT_REGS_PARM6(ctx));
 }
 SEC("fexit/vfs_rename") int file_rename__fexit(__u64 *ctx)
@@ -490,7 +500,8 @@ ENTRY(file_xattr_set, "vfs_setxattr",
       make_begins(OP_XATTR, WIRE_FILE_XATTR_SET, PROBE_AFTER_IDMAP(PROBE_ARG_0, PROBE_ARG_1),
 		  PROBE_AFTER_IDMAP(PROBE_ARG_1, PROBE_ARG_2)))
 RETURN(file_xattr_set, "vfs_setxattr", 5, end_making(ctx, OP_XATTR, WIRE_FILE_XATTR_SET, ret))
-/* Access control lists go their own way since Linux kernel commit 318e66856dde ("xattr: use posix acl api") (in v6.2). */
+/* Access control lists go their own way since Linux kernel commit 318e66856dde ("xattr: use posix acl api") (in v6.2).
+ */
 ENTRY(file_acl_set, "vfs_set_acl", make_begins(OP_XATTR, WIRE_FILE_XATTR_SET, ctx[1], ctx[2]),
       make_begins(OP_XATTR, WIRE_FILE_XATTR_SET, PROBE_ARG_1, PROBE_ARG_2))
 RETURN(file_acl_set, "vfs_set_acl", 4, end_making(ctx, OP_XATTR, WIRE_FILE_XATTR_SET, ret))

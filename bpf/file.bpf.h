@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the programs of the file family share: which files are looked at, how a record is made. */
 #pragma once
-#include "rules.bpf.h"
 #include "scratch.bpf.h"
 #include "wire/file.h"
 
@@ -26,9 +25,9 @@ static __always_inline bool file_kind_wanted(__u32 kind)
 static __always_inline bool is_pseudo(struct super_block *sb)
 {
 	switch (BPF_CORE_READ(sb, s_magic)) {
-	case 0x9fa0: /* proc */
+	case 0x9fa0:     /* proc */
 	case 0x62656572: /* sysfs */
-	case 0x27e0eb: /* cgroup */
+	case 0x27e0eb:   /* cgroup */
 	case 0x63677270: /* cgroup2 */
 	case 0x64626720: /* debugfs */
 	case 0x74726163: /* tracefs */
@@ -36,7 +35,7 @@ static __always_inline bool is_pseudo(struct super_block *sb)
 	case 0xcafe4a11: /* bpf */
 	case 0x62656570: /* configfs */
 	case 0x6165676c: /* pstore */
-	case 0x1cd1: /* devpts */
+	case 0x1cd1:     /* devpts */
 	case 0x19800202: /* mqueue */
 	case 0x42494e4d: /* binfmt_misc */
 	case 0xf97cff8c: /* selinux */
@@ -45,10 +44,10 @@ static __always_inline bool is_pseudo(struct super_block *sb)
 	case 0xde5e81e4: /* efivars */
 	case 0x50495045: /* pipes */
 	case 0x534f434b: /* sockets */
-	case 0x9041934: /* anonymous inodes */
+	case 0x9041934:  /* anonymous inodes */
 	case 0x6e736673: /* namespaces */
 	case 0x50494446: /* pidfds */
-	case 0x7655821: /* resctrl */
+	case 0x7655821:  /* resctrl */
 	case 0x11307854: /* MTD inodes */
 	case 0x67596969: /* rpc_pipefs */
 		return true;
@@ -95,10 +94,10 @@ static __always_inline struct mnt_namespace *namespace_of(__u64 mnt)
 
 /* What is known when it happened; paths are walked from it. */
 struct file_facts {
-	__u64 mnt, dentry; /* of the path; 0: the old path is it, the name is gone */
+	__u64 mnt, dentry;         /* of the path; 0: the old path is it, the name is gone */
 	__u64 old_mnt, old_dentry; /* of the old path; with old_name: of its directory */
-	__u64 text; /* kernel memory: a link's text or an attribute's name */
-	__u64 user_text; /* the same in the caller's memory */
+	__u64 text;                /* kernel memory: a link's text or an attribute's name */
+	__u64 user_text;           /* the same in the caller's memory */
 	__u64 inode, size, old_inode, overwritten, bytes_written;
 	__u32 dev, mode, uid, gid;
 	__u32 old_mode, old_uid, old_gid;
@@ -163,8 +162,8 @@ static __always_inline void deleted_fact(struct file_facts *f, struct dentry *de
 		f->flags |= WIRE_FILE_DELETED;
 }
 
-/* Everything but the sending: walks the paths and asks the rules. Returns how much of the tail is used, or -1: no rule
- * wants it. Global, so that the verifier checks it once. */
+/* Walks the paths. Returns how much of the tail is used; -1: the row does not exist. Global, so that the verifier
+ * checks it once. */
 __weak __noinline int resolve_file(__u32 row, __u32 kind)
 {
 	struct file_scratch *s = file_scratch_at(row);
@@ -182,7 +181,7 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 	f = &s->facts;
 	missing = f->missing;
 	rec->flags = f->flags;
-	rec->rule = 0;
+	rec->pad0 = 0;
 	__builtin_memset(&rec->path, 0, 4 * sizeof(struct wire_slice));
 
 	at = 0;

@@ -11,7 +11,7 @@
 
 #define WITNESSES 8
 struct witness {
-	__u64 inode; /* the kernel's; 0: none */
+	__u64 inode;                /* the kernel's; 0: none */
 	__u64 parent, parent_inode; /* of the name by which the file was known then */
 	__u64 ino, size;
 	__u32 dev, mode, uid, gid;

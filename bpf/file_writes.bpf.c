@@ -267,11 +267,12 @@ SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
 	return 0;
 }
 
-/* A process that ends closes what it has open; so many descriptors are looked at. */
+/* A process that ends closes what it has open, after its exit was told: what it has written is told before. So many
+ * descriptors are looked at. */
 #define DESCRIPTORS 256
-SEC("tp_btf/sched_process_exit") int file_modify_exit__calls(__u64 *ctx)
+static __always_inline int process_ends(void *ctx)
 {
-	struct task_struct *task = (void *)ctx[0];
+	struct task_struct *task = (void *)bpf_get_current_task();
 	struct files_struct *files = BPF_CORE_READ(task, files);
 
 	if (!files || BPF_CORE_READ(files, count.counter) != 1 || !in_scope(task, false))
@@ -283,6 +284,27 @@ SEC("tp_btf/sched_process_exit") int file_modify_exit__calls(__u64 *ctx)
 			file_ends(ctx, file);
 	}
 	return 0;
+}
+
+/* At the beginning of do_exit, whatever ended the thread. */
+SEC("fentry/exit_signals") int file_process_ends__fentry(__u64 *ctx)
+{
+	return process_ends(ctx);
+}
+SEC("kprobe/exit_signals") int file_process_ends__kprobe(struct pt_regs *ctx)
+{
+	return process_ends(ctx);
+}
+/* A process that a signal ends makes no call: its files are told after its exit. */
+SEC("tp_btf/sys_enter") int file_process_ends__calls(__u64 *ctx)
+{
+	__u64 nr = ctx[1];
+
+	return nr == __NR_exit_group || nr == __NR_exit ? process_ends(ctx) : 0;
+}
+SEC("tp_btf/sched_process_exit") int file_process_killed__calls(__u64 *ctx)
+{
+	return process_ends(ctx);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -73,11 +73,14 @@ struct super_block___chained_mounts {
 struct mount___chained_mounts {
 	struct mount *mnt_next_for_sb;
 };
+struct counted {
+	long counter;
+};
 struct file___counted {
-	long f_count;
+	struct counted f_count;
 };
 struct file___referenced {
-	long f_ref;
+	struct counted f_ref;
 };
 
 struct btrfs_root {
@@ -302,8 +305,8 @@ static __always_inline __u32 inode_device(struct inode *inode)
 }
 
 /* The first mount of a file system, and the one after `mnt`: Linux kernel commit 3371fa2f273c
- * ("struct mount: relocate MNT_WRITE_HOLD bit") and its series (in v6.18) made a chain of what was a list. NULL on older
- * kernels: their callers then know only the mounts that they have otherwise. */
+ * ("struct mount: relocate MNT_WRITE_HOLD bit") and its series (in v6.18) made a chain of what was a list. NULL on
+ * older kernels: their callers then know only the mounts that they have otherwise. */
 static __always_inline struct mount *first_mount(struct super_block *sb)
 {
 	if (bpf_core_field_exists(struct mount___chained_mounts, mnt_next_for_sb))

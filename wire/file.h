@@ -14,9 +14,6 @@ enum wire_file_flags {
 	WIRE_FILE_EXCHANGE = 1 << 0,    /* of a rename: the two names changed places */
 	WIRE_FILE_DELETED = 1 << 1,     /* the file has no name (any more): O_TMPFILE, memfd, unlinked while open */
 	WIRE_FILE_UNREACHABLE = 1 << 2, /* the path is of no mount of the process's mount namespace */
-	/* Not shown: how the path was found. */
-	WIRE_FILE_BY_NAME = 1 << 16,     /* `path` is what the caller gave, not what the kernel resolved */
-	WIRE_FILE_UNDECIDED = 1 << 18,  /* the rules were too many for the kernel side: user space decides */
 };
 
 struct file_event {
@@ -36,7 +33,7 @@ struct file_event {
 	__u32 old_gid;
 	__u32 flags; /* enum wire_file_flags */
 	__u32 open_flags; /* O_*; 0 when not an open */
-	__u32 rule; /* of the rules, the one that let it through, plus one; 0: none */
+	__u32 pad0;
 	struct wire_slice path;     /* components, leaf first */
 	struct wire_slice old_path; /* components, leaf first; of rename and link */
 	struct wire_slice target;   /* a symbolic link's text */
@@ -66,7 +63,7 @@ WIRE_SCHEMA(file_event,
   FIELD(old_gid, "nightjar.file.old_gid", as::keyword.unless(WIRE_NO_ID), "Group before the change."),
   HIDDEN(flags),
   FIELD(open_flags, "nightjar.file.open_flags", as::names(wire::open_flag_names).unless(0), "Flags of the open file."),
-  HIDDEN(rule), HIDDEN(path), HIDDEN(old_path), HIDDEN(target),
+  PADDING(pad0), HIDDEN(path), HIDDEN(old_path), HIDDEN(target),
   FIELD(xattr, "nightjar.file.xattr", as::text, "Name of the extended attribute."));
 // clang-format on
 #endif

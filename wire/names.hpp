@@ -180,8 +180,8 @@ inline constexpr NamedBit bpf_program_type_names[] = {
 // include/uapi/asm-generic/fcntl.h, the bits that say something about an open file; the same on x86 and arm64 (O_DIRECT
 // and O_DIRECTORY are not, and are left out).
 inline constexpr NamedBit open_flag_names[] = {
-    {00000001, "O_WRONLY"},   {00000002, "O_RDWR"}, {00002000, "O_APPEND"}, {00004000, "O_NONBLOCK"},
-    {00010000, "O_DSYNC"},    {02000000, "O_CLOEXEC"}, {020000000, "O_TMPFILE"},
+    {00000001, "O_WRONLY"}, {00000002, "O_RDWR"},    {00002000, "O_APPEND"},   {00004000, "O_NONBLOCK"},
+    {00010000, "O_DSYNC"},  {02000000, "O_CLOEXEC"}, {020000000, "O_TMPFILE"},
 };
 
 // include/uapi/linux/capability.h

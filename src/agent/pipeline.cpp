@@ -150,7 +150,8 @@ void Pipeline::take(Bytes bytes, std::string& out) {
     case WIRE_NET_BIND:
       return on_endpoint(*record, out);
     default:
-      if (event_info(static_cast<Kind>(as_wire<wire_header>(*record).kind)).family == "file") return on_file(*record, out);
+      if (event_info(static_cast<Kind>(as_wire<wire_header>(*record).kind)).family == "file")
+        return on_file(*record, out);
       ++malformed_;
   }
 }

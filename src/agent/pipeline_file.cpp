@@ -45,8 +45,7 @@ void Pipeline::on_file(Bytes record, std::string& out) {
     facts_[Fact::file_old_path] = text_fact(Fact::file_old_path, join_path(text_of(record, file.old_path)));
   if (kind == Kind::symlink && file.target.len != 0)
     facts_[Fact::file_target] = text_fact(Fact::file_target, string_of(record, file.target));
-  if (kind == Kind::rename)
-    facts_[Fact::file_exchange] = (file.flags & WIRE_FILE_EXCHANGE) != 0 ? "true" : "false";
+  if (kind == Kind::rename) facts_[Fact::file_exchange] = (file.flags & WIRE_FILE_EXCHANGE) != 0 ? "true" : "false";
   if ((file.flags & WIRE_FILE_DELETED) != 0) facts_[Fact::file_deleted] = "true";
   if ((file.flags & WIRE_FILE_UNREACHABLE) != 0) facts_[Fact::file_unreachable] = "true";
   if (file.mode != WIRE_NO_ID) facts_[Fact::file_type] = file_type(file.mode);

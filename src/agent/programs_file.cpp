@@ -64,19 +64,19 @@ GroupSpec file_writes_group() {
   return {"file_writes",
           {{Kind::modify, "file_modify"}},
           {
-              ProgramVersion("btf", {Program("file_modify__fentry"), Program("file_write__fexit"),
-                                     Program("file_writev__fexit"), Program("file_splice__fexit"),
-                                     Program("file_copy_enter__fentry"), Program("file_copy__fexit")})
+              ProgramVersion(
+                  "btf", {Program("file_modify__fentry"), Program("file_process_ends__fentry"),
+                          Program("file_write__fexit"), Program("file_writev__fexit"), Program("file_splice__fexit"),
+                          Program("file_copy_enter__fentry"), Program("file_copy__fexit")})
                   .require(Feature::fentry),
-              ProgramVersion("kprobe",
-                             {Program("file_modify__kprobe"), Program("file_write_enter__kprobe"),
-                              Program("file_write__kretprobe"), Program("file_writev_enter__kprobe"),
-                              Program("file_writev__kretprobe"), Program("file_splice_enter__kprobe"),
-                              Program("file_splice__kretprobe"), Program("file_copy_enter__kprobe"),
-                              Program("file_copy__kretprobe")})
+              ProgramVersion("kprobe", {Program("file_modify__kprobe"), Program("file_process_ends__kprobe"),
+                                        Program("file_write_enter__kprobe"), Program("file_write__kretprobe"),
+                                        Program("file_writev_enter__kprobe"), Program("file_writev__kretprobe"),
+                                        Program("file_splice_enter__kprobe"), Program("file_splice__kretprobe"),
+                                        Program("file_copy_enter__kprobe"), Program("file_copy__kretprobe")})
                   .require(Feature::kprobe),
-              ProgramVersion("tracepoint", {Program("file_modify__calls"), Program("file_modify_exit__calls"),
-                                            Program("file_written__calls")})
+              ProgramVersion("tracepoint", {Program("file_modify__calls"), Program("file_process_ends__calls"),
+                                            Program("file_process_killed__calls"), Program("file_written__calls")})
                   .require(Feature::tp_btf),
           },
           false};

@@ -170,8 +170,6 @@ enum class Fact : std::uint8_t {
   file_deleted,
   file_unreachable,
   file_type,
-  rule_id,
-  rule_tags,
   cgroup_path,
   container_id,
   container_runtime,

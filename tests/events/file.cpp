@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // File events against what the workload saw with stat(2): every operation, in order, nothing missing, nothing invented.
+#include "file.hpp"
+
 #include <sys/mount.h>
 #include <sys/stat.h>
-
-#include "file.hpp"
 
 namespace nightjar::test {
 namespace {

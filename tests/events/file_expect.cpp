@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "file.hpp"
-
 #include <set>
+
+#include "file.hpp"
 
 namespace nightjar::test {
 namespace {

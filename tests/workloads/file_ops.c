@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_ops LOG DIR each | random SEED COUNT: file operations in DIR, each with the line that says what must be reported:
-// the path, and what stat(2) shows. Operations that fail leave no line.
+// file_ops LOG DIR each | random SEED COUNT: file operations in DIR, each with the line that says what must be
+// reported: the path, and what stat(2) shows. Operations that fail leave no line.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,10 +32,12 @@ static void expect(const char* action, const char* name, const struct stat* st, 
   char path[8192];
   snprintf(path, sizeof(path), "%s/%s", dir, name);
   char* hex = truth_hex(path, strlen(path));
-  truth("\"t\":\"event\",\"action\":\"%s\",\"path\":\"%s\",\"ino\":%llu,\"device\":\"%u:%u\",\"mode\":\"%04o\",\"uid\":%u,"
-        "\"gid\":%u,\"size\":%lld%s",
-        action, hex, (unsigned long long)st->st_ino, major(st->st_dev), minor(st->st_dev), st->st_mode & 07777U,
-        st->st_uid, st->st_gid, (long long)st->st_size, more);
+  truth(
+      "\"t\":\"event\",\"action\":\"%s\",\"path\":\"%s\",\"ino\":%llu,\"device\":\"%u:%u\",\"mode\":\"%04o\",\"uid\":%"
+      "u,"
+      "\"gid\":%u,\"size\":%lld%s",
+      action, hex, (unsigned long long)st->st_ino, major(st->st_dev), minor(st->st_dev), st->st_mode & 07777U,
+      st->st_uid, st->st_gid, (long long)st->st_size, more);
   free(hex);
 }
 
@@ -107,7 +109,8 @@ static void do_rename(const char* from, const char* to, unsigned flags) {
   char more[8500];
   if (look(from, &source)) return;
   int over = !look(to, &target);
-  if (flags ? syscall(SYS_renameat2, AT_FDCWD, from, dir_fd, absolute(to), flags) != 0 : rename(absolute(from), to) != 0)
+  if (flags ? syscall(SYS_renameat2, AT_FDCWD, from, dir_fd, absolute(to), flags) != 0
+            : rename(absolute(from), to) != 0)
     return;
   if (over && source.st_ino == target.st_ino) return;  // two names of one file: nothing happens
   if (look(to, &st)) truth_die("stat");
@@ -282,26 +285,65 @@ static void name_of(unsigned number, char* name) {
 
 static void one(unsigned what, const char* a, const char* b) {
   switch (what) {
-    case 0: do_create(a, pick(2) ? 0 : 1 + pick(9000)); break;
-    case 1: do_open(a, O_WRONLY, pick(3) ? pick(70000) : 0); break;
-    case 2: do_open(a, O_RDWR | O_TRUNC, pick(100)); break;
-    case 3: do_rename(a, b, 0); break;
-    case 4: do_rename(a, b, 2); break;
-    case 5: do_remove(a); break;
-    case 6: do_mkdir(a); break;
-    case 7: do_link(a, b); break;
-    case 8: do_symlink(a); break;
-    case 9: do_chmod(a); break;
-    case 10: do_chown(a); break;
-    case 11: do_truncate(a); break;
-    case 12: do_ftruncate(a); break;
-    case 13: do_mknod(a); break;
-    case 14: do_xattr(a); break;
-    case 15: do_utimes(a); break;
-    case 16: do_tmpfile(a); break;
-    case 17: do_failures(a); break;
-    case 18: do_create(a, 1 + pick(5)); break;
-    default: do_remove(b);
+    case 0:
+      do_create(a, pick(2) ? 0 : 1 + pick(9000));
+      break;
+    case 1:
+      do_open(a, O_WRONLY, pick(3) ? pick(70000) : 0);
+      break;
+    case 2:
+      do_open(a, O_RDWR | O_TRUNC, pick(100));
+      break;
+    case 3:
+      do_rename(a, b, 0);
+      break;
+    case 4:
+      do_rename(a, b, 2);
+      break;
+    case 5:
+      do_remove(a);
+      break;
+    case 6:
+      do_mkdir(a);
+      break;
+    case 7:
+      do_link(a, b);
+      break;
+    case 8:
+      do_symlink(a);
+      break;
+    case 9:
+      do_chmod(a);
+      break;
+    case 10:
+      do_chown(a);
+      break;
+    case 11:
+      do_truncate(a);
+      break;
+    case 12:
+      do_ftruncate(a);
+      break;
+    case 13:
+      do_mknod(a);
+      break;
+    case 14:
+      do_xattr(a);
+      break;
+    case 15:
+      do_utimes(a);
+      break;
+    case 16:
+      do_tmpfile(a);
+      break;
+    case 17:
+      do_failures(a);
+      break;
+    case 18:
+      do_create(a, 1 + pick(5));
+      break;
+    default:
+      do_remove(b);
   }
 }
 
@@ -318,7 +360,8 @@ int main(int argc, char** argv) {
     state = 1;
     static const unsigned order[] = {18, 1, 2, 9, 10, 11, 12, 14, 15, 7, 3, 5, 17};
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++) one(order[i], "a", "b");
-    one(6, "d", ""), one(13, "n", ""), one(8, "s", ""), one(4, "d", "s"), one(16, "t", ""), one(5, "s", ""), one(5, "d", "");
+    one(6, "d", ""), one(13, "n", ""), one(8, "s", ""), one(4, "d", "s"), one(16, "t", ""), one(5, "s", ""),
+        one(5, "d", "");
   } else {
     state = strtoull(argv[4], NULL, 10);
     for (unsigned count = (unsigned)atoi(argv[5]); count; count--) {
