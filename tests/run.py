@@ -40,6 +40,7 @@ GROUPS = {
     "loader_tests": ("loader", True),
     "event_tests": ("events", True),
     "cli_tests": ("cli", True),
+    "atlas_tests": ("atlas", True),
 }
 SANITIZED = ["unit_tests", "loader_unit_tests"]
 # What the groups that need no build are called: a FILTER that begins with one of these skips building.

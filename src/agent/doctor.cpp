@@ -79,6 +79,7 @@ struct Report {
   std::vector<TierTrial> tiers;
   std::vector<Coverage> coverage;
   std::string nothing_because;  ///< why there is no coverage
+  std::string types;            ///< where the layouts of kernel structures come from
 };
 
 Report examine(const SensorOptions& given) {
@@ -89,6 +90,7 @@ Report examine(const SensorOptions& given) {
   auto sensor = Sensor::start(trial_options(given), {});
   if (sensor) {
     report.coverage = (*sensor)->coverage();
+    report.types = (*sensor)->types_told();
   } else {
     report.nothing_because = reason_of(sensor.error());
   }
@@ -106,6 +108,7 @@ void print_text(const Report& report) {
                 row.reason.c_str());
   }
   if (report.coverage.empty()) std::printf("  none: %s\n", report.nothing_because.c_str());
+  if (!report.types.empty()) std::printf("\nkernel types\n  %s\n", report.types.c_str());
   std::printf("\nprogram tiers, best first\n");
   for (const TierTrial& trial : report.tiers) {
     std::printf("  %-18s %-9s %s\n", trial.tier.c_str(), trial.why_not.empty() ? "works" : "refused",
@@ -121,7 +124,8 @@ void print_text(const Report& report) {
 void print_json(const Report& report) {
   std::string out = "{\"version\":" + json::quoted(NIGHTJAR_VERSION) +
                     ",\"kernel\":" + json::quoted(report.host.kernel) +
-                    ",\"architecture\":" + json::quoted(report.host.architecture) + ",\"events\":[";
+                    ",\"architecture\":" + json::quoted(report.host.architecture) +
+                    ",\"types\":" + json::quoted(report.types) + ",\"events\":[";
   const auto comma = [&out] {
     if (out.back() != '[') out += ',';
   };

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdio>
+#include <string_view>
 
+#include "agent/atlas_command.hpp"
 #include "agent/commands.hpp"
 #include "agent/host.hpp"
 
 int main(int argc, char** argv) {
   const std::uint64_t start_ns = nightjar::boot_clock_ns();
+  if (argc > 1 && std::string_view(argv[1]) == "atlas") return nightjar::atlas_command(argc, argv);
   auto parsed = nightjar::parse_options(argc, argv);
   if (!parsed.options) return parsed.status;
   nightjar::Options& options = *parsed.options;

@@ -76,7 +76,7 @@ Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogS
 }
 
 Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
-  features_ = Features(options.without);
+  features_ = Features(without_what_needs_btf(options.without));
   if (!features_.has(Feature::bpf))
     return Error(errc::unsupported, "this kernel has no bpf(2): " + features_.ask(Feature::bpf).why);
   if (options.transport == Transport::perf) {
@@ -95,6 +95,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   }
   sequence_base_ = boot_clock_ns();
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
+  types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
+  if (log) log(LogLevel::info, "kernel types: " + types_.told);
   for (const GroupSpec& spec : program_groups()) {
     const auto any = [&spec](const std::set<Kind>& kinds) {
       return std::any_of(spec.events.begin(), spec.events.end(),
@@ -139,7 +141,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   GroupOptions group;
   group.name = spec.name;
   group.features = &features_;
-  group.btf_path = options.btf_path;
+  group.btf_path = types_.path;
   group.log = log;
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{features_.has(Feature::preemptible_tracepoints)});

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/kernel_types_source.hpp"
 #include "agent/options.hpp"
 #include "agent/programs.hpp"
 #include "nightjar/event_source.hpp"
@@ -53,6 +54,8 @@ class Sensor {
   /// (this kernel cannot deliver something that was asked for by name, or nothing at all), invalid (options).
   static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log);
 
+  /// Where the layouts of kernel structures come from, for people.
+  [[nodiscard]] const std::string& types_told() const { return types_.told; }
   [[nodiscard]] const std::vector<Coverage>& coverage() const { return coverage_; }
   /// JSON of nightjar.hook for a kind of record; empty when there is none.
   [[nodiscard]] std::string_view hook(Kind kind) const;
@@ -99,6 +102,7 @@ class Sensor {
   Result<> open_maps(const SensorOptions& options);
 
   Features features_;
+  KernelTypesSource types_;
   bool ring_ = true;
   bool sees_scripts_ = false;
   std::string tier_;

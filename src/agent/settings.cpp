@@ -104,6 +104,11 @@ Result<> set_without(SensorOptions& options, const Values& values, const std::st
   return {};
 }
 
+Result<> set_atlas(SensorOptions& options, const Values& values, const std::string& /*name*/) {
+  options.atlas_path = values.back();
+  return {};
+}
+
 Result<> set_btf(SensorOptions& options, const Values& values, const std::string& /*name*/) {
   options.btf_path = values.back();
   return {};
@@ -180,6 +185,8 @@ constexpr Setting settings[] = {
     {list, "without", "--without", "FEATURE", "", "Act as if this kernel lacked FEATURE (see nightjar doctor).",
      repeats, of_both, fixed, set_without},
     {text, "btf", "--btf", "PATH", "", "Kernel types from this file.", once, of_both, fixed, set_btf},
+    {text, "atlas", "--atlas", "PATH", "", "Kernel types from this atlas, where the kernel has no BTF.", once, of_both, fixed,
+     set_atlas},
     {text, "buffer", "--buffer", "BYTES", "4194304", "Bytes of each event buffer, a power of two.", once, of_both,
      fixed, set_buffer},
     {text, "duration", "--duration", "SECONDS", "0", "Stop after so many seconds; 0: never.", once, of_both, fixed,

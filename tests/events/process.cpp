@@ -130,6 +130,9 @@ Strings tier_options() {
   if (const auto transport = environment("NIGHTJAR_TEST_TRANSPORT"); !transport.empty()) {
     options.insert(options.end(), {"--transport", transport});
   }
+  if (const auto feature = environment("NIGHTJAR_TEST_WITHOUT"); !feature.empty()) {
+    options.insert(options.end(), {"--without", feature});
+  }
   return options;
 }
 

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/kernel_types_source.hpp"
+
+#include <unistd.h>
+
+#include <sys/mman.h>
+
+#include "agent/atlas_command.hpp"
+#include "atlas/ladder.hpp"
+
+namespace nightjar {
+namespace {
+
+/// libbpf takes a path: a file in memory has one under /proc.
+Result<UniqueFd> in_memory(const std::string& bytes) {
+  UniqueFd file(::memfd_create("nightjar-types", MFD_CLOEXEC));
+  if (!file.valid()) return Error::from_errno("make a file in memory for kernel types");
+  for (std::size_t done = 0; done < bytes.size();) {
+    const ssize_t count = ::write(file.get(), bytes.data() + done, bytes.size() - done);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return Error::from_errno("write kernel types");
+    done += static_cast<std::size_t>(count);
+  }
+  return file;
+}
+
+}  // namespace
+
+std::set<Feature> without_what_needs_btf(std::set<Feature> without) {
+  if (without.contains(Feature::btf))
+    without.insert({Feature::tp_btf, Feature::fentry, Feature::task_iterator, Feature::lsm});
+  return without;
+}
+
+Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, Features& features,
+                                                  const ProgramBlueprint& blueprint) {
+  KernelTypesSource source;
+  if (!options.btf_path.empty()) {
+    source.path = options.btf_path;
+    source.told = "--btf " + options.btf_path;
+    return source;
+  }
+  // The kernel's own comes first, and an atlas is not even opened then.
+  if (features.has(Feature::btf)) {
+    source.told = atlas::to_string(atlas::Rung::kernel_btf);
+    return source;
+  }
+  AtlasOptions which;
+  which.atlas = options.atlas_path;
+  auto opened = open_atlas(which);
+  if (!opened) return std::move(opened).error().in("no BTF on this kernel, and the atlas cannot be opened");
+  const atlas::WantedSet wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes()));
+  atlas::LookupRequest request;
+  request.kernel = atlas::RunningKernel::read();
+  request.wanted = &wanted;
+  request.use_kernel_btf = false;
+  auto found = atlas::find_types(*opened, request);
+  if (!found) return std::move(found).error().in("btf: " + features.ask(Feature::btf).why);
+  source.memory = NIGHTJAR_TRY(in_memory(found->btf));
+  source.path = "/proc/self/fd/" + std::to_string(source.memory.get());
+  source.told = std::string(atlas::to_string(found->rung)) + ": " + found->from;
+  return source;
+}
+
+}  // namespace nightjar
