@@ -177,6 +177,8 @@ inline constexpr NamedBit bpf_program_type_names[] = {
     {30, "sk_lookup"},
     {31, "syscall"},
     {32, "netfilter"},
+};
+
 // include/uapi/asm-generic/fcntl.h, the bits that say something about an open file; the same on x86 and arm64 (O_DIRECT
 // and O_DIRECTORY are not, and are left out).
 inline constexpr NamedBit open_flag_names[] = {

@@ -16,6 +16,7 @@
 #include "agent/harden.hpp"
 #include "agent/scope_tree.hpp"
 #include "agent/service.hpp"
+#include "agent/settings.hpp"
 
 namespace nightjar {
 namespace {
@@ -74,7 +75,7 @@ struct Session {
 Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
   const auto select = [](const std::string& list) -> Result<std::set<Kind>> {
     SensorOptions selected;
-    NIGHTJAR_CHECK(select_events(list, selected));
+    NIGHTJAR_CHECK(select_events(split_list(list), selected, "events="));
     return selected.wanted;
   };
   return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose)}, select);

@@ -100,18 +100,6 @@ class Walk {
   bool stopped_ = false;
 };
 
-void append_utf8(std::string& to, unsigned code) {
-  const auto byte = [&](unsigned value) { to += static_cast<char>(value); };
-  if (code < 0x80) return byte(code);
-  if (code < 0x800) {
-    byte(0xc0 | code >> 6);
-  } else {
-    byte(0xe0 | code >> 12);
-    byte(0x80 | (code >> 6 & 0x3f));
-  }
-  byte(0x80 | (code & 0x3f));
-}
-
 }  // namespace
 
 bool walk(std::string_view object, const std::function<bool(std::string_view, std::string_view)>& visit) {
@@ -130,32 +118,6 @@ std::string_view find(std::string_view object, std::string_view name) {
     return false;
   });
   return found;
-}
-
-std::string unquoted(std::string_view value) {
-  if (value.size() < 2 || value.front() != '"') return std::string(value);
-  value = value.substr(1, value.size() - 2);
-  std::string text;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    if (value[i] != '\\' || i + 1 == value.size()) {
-      text += value[i];
-      continue;
-    }
-    constexpr std::string_view letters = "bfnrt";
-    constexpr std::string_view meanings = "\b\f\n\r\t";
-    const char c = value[++i];
-    if (const auto letter = letters.find(c); letter != std::string_view::npos) {
-      text += meanings[letter];
-    } else if (c == 'u' && i + 4 < value.size()) {
-      unsigned code = 0;  // the encoder escapes control characters only: no surrogates
-      std::from_chars(value.data() + i + 1, value.data() + i + 5, code, 16);
-      append_utf8(text, code);
-      i += 4;
-    } else {
-      text += c;
-    }
-  }
-  return text;
 }
 
 }  // namespace nightjar::json

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "wire/json.hpp"
+
 namespace nightjar::json {
 
 /// Gives each value that is no object, under its dotted name; arrays in one piece. `visit` answers whether to go on.
@@ -18,8 +20,5 @@ bool elements(std::string_view array, const std::function<void(std::string_view 
 
 /// The first value of that dotted name as it stands in the JSON, or empty.
 std::string_view find(std::string_view object, std::string_view name);
-
-/// What a JSON string says; other values as they stand.
-std::string unquoted(std::string_view value);
 
 }  // namespace nightjar::json

@@ -59,6 +59,18 @@ void control(std::string& to, unsigned char c) {
   to += hex[c & 15];
 }
 
+void append_utf8(std::string& to, unsigned code) {
+  const auto byte = [&](unsigned value) { to += static_cast<char>(value); };
+  if (code < 0x80) return byte(code);
+  if (code < 0x800) {
+    byte(0xc0 | code >> 6);
+  } else {
+    byte(0xe0 | code >> 12);
+    byte(0x80 | (code >> 6 & 0x3f));
+  }
+  byte(0x80 | (code & 0x3f));
+}
+
 }  // namespace
 
 bool string(std::string& to, std::string_view bytes) {
@@ -88,40 +100,27 @@ bool string(std::string& to, std::string_view bytes) {
   return exact;
 }
 
-std::string unquoted(std::string_view json) {
-  if (json.size() < 2 || json.front() != '"') return std::string(json);
-  json = json.substr(1, json.size() - 2);
+std::string unquoted(std::string_view value) {
+  if (value.size() < 2 || value.front() != '"') return std::string(value);
+  value = value.substr(1, value.size() - 2);
   std::string text;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    if (json[i] != '\\' || i + 1 == json.size()) {
-      text += json[i];
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (value[i] != '\\' || i + 1 == value.size()) {
+      text += value[i];
       continue;
     }
-    switch (json[++i]) {
-      case 'n':
-        text += '\n';
-        break;
-      case 't':
-        text += '\t';
-        break;
-      case 'r':
-        text += '\r';
-        break;
-      case 'b':
-        text += '\b';
-        break;
-      case 'f':
-        text += '\f';
-        break;
-      case 'u': {  // control characters only: the rest is written as UTF-8
-        unsigned code = 0;
-        std::from_chars(json.data() + i + 1, json.data() + std::min(i + 5, json.size()), code, 16);
-        text += static_cast<char>(code);
-        i += 4;
-        break;
-      }
-      default:
-        text += json[i];
+    constexpr std::string_view letters = "bfnrt";
+    constexpr std::string_view meanings = "\b\f\n\r\t";
+    const char c = value[++i];
+    if (const auto letter = letters.find(c); letter != std::string_view::npos) {
+      text += meanings[letter];
+    } else if (c == 'u' && i + 4 < value.size()) {
+      unsigned code = 0;  // the encoder escapes control characters only: no surrogates
+      std::from_chars(value.data() + i + 1, value.data() + i + 5, code, 16);
+      append_utf8(text, code);
+      i += 4;
+    } else {
+      text += c;
     }
   }
   return text;
