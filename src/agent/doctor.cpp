@@ -7,7 +7,6 @@
 #include "agent/commands.hpp"
 #include "agent/host.hpp"
 #include "agent/sensor.hpp"
-#include "agent/settings.hpp"
 #include "nightjar/privileges.hpp"
 
 namespace nightjar {
@@ -46,12 +45,12 @@ struct TierTrial {
   std::string why_not;  ///< empty: it works
 };
 
-/// A sensor on nothing: the scope is an empty tree.
+/// A sensor on nothing: the scope is an empty tree. It wants nothing but what is always loaded.
 SensorOptions trial_options(const SensorOptions& given) {
   SensorOptions options = given;
   options.scope.what = Scope::What::tree;
   options.buffer_bytes = 4096;
-  (void)select_events({"all", "exec_failed"}, options, "events");
+  options.wanted.clear();
   options.named.clear();
   return options;
 }
@@ -87,7 +86,9 @@ Report examine(const SensorOptions& given) {
   Features features(given.without);
   for (const Feature feature : all_features) report.features.emplace_back(feature, features.ask(feature));
   report.tiers = try_tiers(given);
-  auto sensor = Sensor::start(trial_options(given), {});
+  SensorOptions everything = trial_options(given);
+  for (const EventInfo& event : all_events()) everything.wanted.insert(event.kind);
+  auto sensor = Sensor::start(everything, {});
   if (sensor) {
     report.coverage = (*sensor)->coverage();
     report.types = (*sensor)->types_told();

@@ -56,7 +56,7 @@ std::string write_temporary(const std::string& content, const char* name) {
 Result<std::string> whole_btf(const std::string& path) {
   constexpr std::size_t most = std::size_t{256} << 20U;
   std::string bytes = NIGHTJAR_TRY(atlas::read_whole(path, most));
-  if (atlas::value_at<std::uint16_t>(atlas::as_bytes(bytes), 0) == 0xeb9f) return bytes;
+  if (bytes.starts_with("\x9f\xeb")) return bytes;  // the magic of BTF
   const std::string elf = NIGHTJAR_TRY(atlas::unpack_image(atlas::as_bytes(bytes)));
   const auto file = NIGHTJAR_TRY(atlas::ElfFile::open(atlas::as_bytes(elf)));
   const auto* btf = file.find(".BTF");
