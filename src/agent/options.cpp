@@ -105,7 +105,8 @@ class Parser {
     CLI::App* doctor = app_.add_subcommand("doctor", "What this kernel can deliver: each event, the hook, or why not");
     doctor->add_flag("--json", options_.json, "As JSON");
     doctor->add_option("--btf", options_.sensor.btf_path, "Kernel types from this file")->type_name("PATH");
-    doctor->add_option("--atlas", options_.sensor.atlas_path, "Kernel types from this atlas, where the kernel has no BTF")
+    doctor
+        ->add_option("--atlas", options_.sensor.atlas_path, "Kernel types from this atlas, where the kernel has no BTF")
         ->type_name("PATH");
     doctor->add_option("--without", without_, "Act as if this kernel lacked FEATURE; repeatable")->type_name("FEATURE");
     doctor->callback([this] { options_.command = Command::doctor; });

@@ -35,7 +35,7 @@ struct SensorOptions {
   std::string tier = "auto";
   std::set<Feature> without;
   std::string btf_path;
-  std::string atlas_path;  ///< empty: the pack inside of the executable
+  std::string atlas_path;          ///< empty: the pack inside of the executable
   std::uint64_t buffer_bytes = 0;  ///< of each buffer; 0: the defaults
   std::vector<std::string> environment{"LD_PRELOAD", "LD_LIBRARY_PATH", "SSH_CONNECTION"};
   Scope scope;

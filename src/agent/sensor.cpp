@@ -27,9 +27,9 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {
-    "lifecycle",   "activity",     "counters", "reader",      "cgroups_seen", "scope_tree",   "turns",
-    "connections", "socket_calls", "flows",    "udp_sockets", "path_rows",    "scratch_rows", "scratch_taken"};
+constexpr std::string_view shared_maps[] = {"lifecycle",   "activity",  "counters",     "reader",       "cgroups_seen",
+                                            "scope_tree",  "turns",     "connections",  "socket_calls", "flows",
+                                            "udp_sockets", "path_rows", "scratch_rows", "scratch_taken"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;

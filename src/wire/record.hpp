@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-#include "wire/network.h"
 #include "wire/file.h"
+#include "wire/network.h"
 #include "wire/process.h"
 
 namespace nightjar {

@@ -8,8 +8,8 @@
 
 #include <bpf/btf.h>
 
-#include "wire/privilege.h"
 #include "wire/network.h"
+#include "wire/privilege.h"
 #include "wire/process.h"
 
 namespace {
