@@ -269,7 +269,7 @@ SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
 
 /* A process that ends closes what it has open, after its exit was told: what it has written is told before. So many
  * descriptors are looked at. */
-#define DESCRIPTORS 256
+#define DESCRIPTORS 64
 static __always_inline int process_ends(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();

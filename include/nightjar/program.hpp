@@ -61,8 +61,9 @@ class NIGHTJAR_API Program {
   Program& pid(int process);
   /// socket: the descriptor to filter. It is duplicated when the program is attached.
   Program& socket(int descriptor);
-  /// Put into this slot of a map of programs (BPF_MAP_TYPE_PROG_ARRAY) before anything of the version is attached. A
-  /// program that is only called from others needs no attach point.
+  /// Put into this slot of a map of programs (BPF_MAP_TYPE_PROG_ARRAY) before anything of the version is attached; may
+  /// be called again for further slots. A program that is only called from others needs no attach point; with
+  /// kind(ProgramKind::other), the one that its section names is not used.
   Program& tail_call(std::string map, std::uint32_t index);
 
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -73,14 +74,14 @@ class NIGHTJAR_API Program {
   [[nodiscard]] std::optional<ProgramKind> kind() const { return kind_; }
   [[nodiscard]] std::optional<int> pid() const { return pid_; }
   [[nodiscard]] std::optional<int> socket() const { return socket_; }
-  [[nodiscard]] const std::optional<TailCallSlot>& tail_call() const { return tail_call_; }
+  [[nodiscard]] const std::vector<TailCallSlot>& tail_calls() const { return tail_calls_; }
 
  private:
   std::string name_;
   std::vector<std::string> attach_points_;
   std::optional<ProgramKind> kind_;
   std::optional<int> pid_, socket_;
-  std::optional<TailCallSlot> tail_call_;
+  std::vector<TailCallSlot> tail_calls_;
   bool syscall_ = false;
   bool all_points_ = false;
   bool optional_ = false;

@@ -27,9 +27,10 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle",   "activity",  "counters",     "reader",       "cgroups_seen",
-                                            "scope_tree",  "turns",     "connections",  "socket_calls", "flows",
-                                            "udp_sockets", "path_rows", "scratch_rows", "scratch_taken"};
+constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",      "counters",      "reader",
+                                            "cgroups_seen", "scope_tree",    "turns",         "connections",
+                                            "socket_calls", "flows",         "udp_sockets",   "path_rows",
+                                            "scratch_rows", "scratch_taken", "syscall_enter", "syscall_exit"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -195,11 +196,15 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
     const bool tiered = spec.versions.size() > 1;
     if (tiered && options.tier != "auto" && options.tier != version.name) continue;
     const ProgramVersion wanted = spec.essential ? version : only_wanted(version, spec, options.wanted);
-    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(wanted) : wanted);
+    const ProgramVersion dispatched = dispatch_.through(wanted, blueprint);
+    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(dispatched) : dispatched);
   }
   ProgramGroup group(group_options(spec, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
+  for (const ProgramVersion& version : versions) {
+    if (version.name == loaded->version()) dispatch_.loaded(version);
+  }
   if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
   for (const std::string_view name : shared_maps) {
     const bool known = std::any_of(shared_.begin(), shared_.end(), [&](const Map& map) { return map.name() == name; });
@@ -239,8 +244,9 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     } else if (refused != nullptr) {
       coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
     } else {
-      coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", first->hook, group.version(), reason});
-      hooks_.emplace_back(row.kind, json::quoted(first->hook));
+      coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", SyscallDispatch::told(first->hook),
+                           group.version(), reason});
+      hooks_.emplace_back(row.kind, json::quoted(coverage_.back().hook));
     }
   }
   for (const LoadedProgram& program : group.programs()) sees_scripts_ |= program.name.starts_with("exec_script__");
@@ -290,7 +296,8 @@ std::vector<Sensor::ProgramLine> Sensor::program_stats() const {
   std::vector<ProgramLine> lines;
   for (const LoadedGroup& group : groups_) {
     for (const LoadedProgram& program : group.programs()) {
-      if (auto stats = group.stats(program.name)) lines.push_back({program.name, program.hook, *stats});
+      if (auto stats = group.stats(program.name))
+        lines.push_back({program.name, SyscallDispatch::told(program.hook), *stats});
     }
   }
   return lines;

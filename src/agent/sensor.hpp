@@ -11,6 +11,7 @@
 #include "agent/kernel_types_source.hpp"
 #include "agent/options.hpp"
 #include "agent/programs.hpp"
+#include "agent/syscall_dispatch.hpp"
 #include "nightjar/event_source.hpp"
 #include "nightjar/log.hpp"
 #include "nightjar/program_group.hpp"
@@ -102,6 +103,7 @@ class Sensor {
   Result<> open_maps(const SensorOptions& options);
 
   Features features_;
+  SyscallDispatch dispatch_;
   KernelTypesSource types_;
   bool ring_ = true;
   bool sees_scripts_ = false;

@@ -77,7 +77,7 @@ Program& Program::socket(int descriptor) {
 }
 
 Program& Program::tail_call(std::string map, std::uint32_t index) {
-  tail_call_ = TailCallSlot{.map = std::move(map), .index = index};
+  tail_calls_.push_back({.map = std::move(map), .index = index});
   return *this;
 }
 

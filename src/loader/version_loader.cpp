@@ -86,19 +86,20 @@ Result<VersionLoader::Choice> VersionLoader::choose(const Program& wanted) const
                 .absent_because = {},
                 .is_syscall = wanted.is_syscall() || (info->names_syscall && wanted.attach_points().empty())};
   if (choice.points.empty() && !info->attach_point.empty()) choice.points.push_back(info->attach_point);
-  if (choice.kind == ProgramKind::socket && !wanted.socket() && !wanted.tail_call()) {
+  if (choice.kind == ProgramKind::socket && !wanted.socket() && wanted.tail_calls().empty()) {
     return Error(errc::invalid,
                  program_named(wanted.name()) + " filters no socket: give it one with Program::socket()");
   }
   const bool needs_point = choice.kind != ProgramKind::other && choice.kind != ProgramKind::socket;
-  if (choice.points.empty() && needs_point && !wanted.tail_call()) {
+  if (choice.points.empty() && needs_point && wanted.tail_calls().empty()) {
     return Error(errc::invalid, program_named(wanted.name()) + " has no attach point");
   }
-  if (const auto& slot = wanted.tail_call(); slot && blueprint_.find_map(slot->map) == nullptr) {
+  for (const TailCallSlot& slot : wanted.tail_calls()) {
+    if (blueprint_.find_map(slot.map) != nullptr) continue;
     std::vector<std::string_view> names;
     for (const auto& map : blueprint_.maps()) names.emplace_back(map.name);
-    return Error(errc::invalid, program_named(wanted.name()) + ": no map " + text::quoted(slot->map) + " in " +
-                                    blueprint_.name() + text::did_you_mean(slot->map, names));
+    return Error(errc::invalid, program_named(wanted.name()) + ": no map " + text::quoted(slot.map) + " in " +
+                                    blueprint_.name() + text::did_you_mean(slot.map, names));
   }
   if (is_fixed_at_load(choice.kind) && wanted.wants_all_points() && choice.points.size() > 1) {
     return Error(errc::invalid, program_named(wanted.name()) + ": a program of kind " +
@@ -254,7 +255,7 @@ std::set<std::string, std::less<>> VersionLoader::used_maps() const {
   for (const Choice& choice : choices_) {
     if (choice.is_absent) continue;
     used.insert(choice.info->maps.begin(), choice.info->maps.end());
-    if (const auto& slot = choice.wanted->tail_call()) used.insert(slot->map);
+    for (const TailCallSlot& slot : choice.wanted->tail_calls()) used.insert(slot.map);
     // libbpf fills both, whichever the program reads.
     if (choice.kind == ProgramKind::usdt) used.insert({"__bpf_usdt_specs", "__bpf_usdt_ip_to_spec_id"});
   }
@@ -288,16 +289,17 @@ Result<> VersionLoader::take_maps(LoadedGroup::State& state) const {
 
 Result<> VersionLoader::fill_slots(const LoadedGroup::State& state) const {
   for (const Choice& choice : choices_) {
-    const auto& slot = choice.wanted->tail_call();
-    if (!slot || choice.is_absent) continue;
+    if (choice.is_absent) continue;
     const bpf_program* program = ::bpf_object__find_program_by_name(state.object.get(), choice.wanted->name().c_str());
-    const auto map = state.maps.find(slot->map);
-    if (program == nullptr || map == state.maps.end() || !map->second)
-      continue;  // choose() and used_maps() saw to both
-    auto filled = map->second->set_program(slot->index, ::bpf_program__fd(program));
-    if (!filled) {
-      return std::move(filled).error().in(program_named(choice.wanted->name()) + ": slot " +
-                                          std::to_string(slot->index));
+    for (const TailCallSlot& slot : choice.wanted->tail_calls()) {
+      const auto map = state.maps.find(slot.map);
+      if (program == nullptr || map == state.maps.end() || !map->second)
+        continue;  // choose() and used_maps() saw to both
+      auto filled = map->second->set_program(slot.index, ::bpf_program__fd(program));
+      if (!filled) {
+        return std::move(filled).error().in(program_named(choice.wanted->name()) + ": slot " +
+                                            std::to_string(slot.index));
+      }
     }
   }
   return {};
@@ -333,6 +335,8 @@ Result<> VersionLoader::attach(LoadedGroup::State& state) {
       auto done = attacher.attach(request_for(choice, program));
       if (done) {
         loaded.hook = std::move(done->hook);
+        if (loaded.hook.empty() && !choice.wanted->tail_calls().empty())
+          loaded.hook = "tail call/" + choice.wanted->tail_calls().front().map;
         loaded.fd = ::bpf_program__fd(program);
         attached.holds = std::move(done->holds);
       } else {
