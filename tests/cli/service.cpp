@@ -26,7 +26,7 @@ TEST(Privileges, are_given_up_once_all_is_loaded_and_the_command_keeps_its_own) 
   const std::string own = status_field(read_file("/proc/self/status"), "CapEff");
   Agent agent({.arguments = watch_arguments(
                    {}, {"/bin/sh", "-c", "cat /proc/self/status > " + (temp / "command") + "; echo; sleep 30"})});
-  ASSERT_TRUE(agent.wait_for_output("sleep", patience(30)));
+  ASSERT_TRUE(agent.wait_for_output("bin/sleep\"", patience(30)));
   const std::string status = read_file("/proc/" + std::to_string(agent.pid()) + "/status");
   EXPECT_EQ(status_field(status, "NoNewPrivs"), "1");
   EXPECT_EQ(status_field(status, "Seccomp"), "2");
