@@ -35,10 +35,12 @@ static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct 
 	len = BPF_CORE_READ(address, len) - sizeof(__u16); /* a name of no address is 0 - 2 bytes long: too long */
 	opaque(len);
 	rec->path_bytes = 0;
-	if (len && len <= UNIX_PATH_BYTES &&
-	    !bpf_probe_read_kernel(rec->path, len,
-				   (void *)address + bpf_core_field_offset(struct unix_address, name) +
-					   sizeof(__u16))) /* the family */
+	if (len > UNIX_PATH_BYTES)
+		len = 0;
+	opaque(len); /* else both tests become one of a copy, which older verifiers do not see */
+	if (len && !bpf_probe_read_kernel(rec->path, len,
+					  (void *)address + bpf_core_field_offset(struct unix_address, name) +
+						  sizeof(__u16))) /* the family */
 		rec->path_bytes = len;
 	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
 	return 0;
