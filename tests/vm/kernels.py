@@ -18,7 +18,7 @@ class Kernel:
     features: frozenset  # it must have these
     lacks: frozenset
     matrix: bool
-    crossed: bool
+    configs: tuple  # that run unless asked for otherwise
 
 
 def parse(text):
@@ -40,7 +40,7 @@ def parse(text):
             features=(frozenset(section["features"].split()) | also) - lacks,
             lacks=lacks,
             matrix=section.getboolean("matrix"),
-            crossed=section.getboolean("crossed"),
+            configs=tuple(section.get("configs", "").split()),
         )
     return kernels
 

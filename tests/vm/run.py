@@ -52,9 +52,6 @@ EVENT_CONFIGS = (
     "kprobe/ringbuf/atlas", "btf/ringbuf", "btf/perf", "kprobe/ringbuf", "kprobe/perf", "tracepoint/ringbuf",
 )
 CONFIGS = ("doctor", "loader", *EVENT_CONFIGS)
-# Each tier and each transport runs on every kernel. These two join them the other way round: the transport knows nothing
-# of the tier, so by default they run only on the kernels that kernels.ini marks `crossed`.
-CROSSED_CONFIGS = ("btf/perf", "kprobe/ringbuf")
 EXEC_KERNEL = "6.12"
 TIMEOUT_S = 300
 FAILURE_LINES = 40
@@ -334,8 +331,8 @@ class Matrix:
             self.outcomes.setdefault((kernel, config), []).extend(outcomes)
 
     def kernel(self, kernel, folder, steps, base, work):
-        if self.options.uncrossed and not kernel.crossed:
-            steps = [step for step in steps if step.config not in CROSSED_CONFIGS]
+        if self.options.own_configs:
+            steps = [step for step in steps if step.config in kernel.configs]
         record = json.loads((folder / "kernel.json").read_text(encoding="utf-8"))
         kept = Path(self.options.results) / kernel.id
         shutil.rmtree(kept, ignore_errors=True)
@@ -545,14 +542,14 @@ def main(argv):
     event_pattern = pattern or ("" if options.full else core_pattern())
     ids = options.kernel or ([kernel] if kernel else [])
     configs = options.config or ([config] if config else list(DEFAULT_CONFIGS))
-    # Whoever names a kernel or a configuration gets all of it.
-    options.uncrossed = not (options.full or ids or options.config or config)
+    # Whoever names a kernel or a configuration gets all of it; else each kernel runs what kernels.ini says.
+    options.own_configs = not (options.full or ids or options.config or config)
     unknown = [i for i in ids if i not in known]
     if unknown:
         parser.error(f"no kernel {' '.join(unknown)} in kernels.ini; there are {' '.join(known)}")
     if not ids and options.exec:
         ids = [EXEC_KERNEL]
-    wanted = [known[i] for i in dict.fromkeys(ids)] if ids else [k for k in known.values() if k.matrix]
+    wanted = [known[i] for i in dict.fromkeys(ids)] if ids else [k for k in known.values() if k.matrix or options.full]
 
     repository_build, options.build = options.build, options.build_path
     display = argparse.Namespace(**{**vars(options), "build": repository_build})
