@@ -104,7 +104,9 @@ struct GroupOptions {
 struct LoadedProgram {
   std::string name;
   ProgramKind kind;
-  std::string hook;            ///< e.g. "tp_btf/sched_process_exec", "kprobe/__x64_sys_clone"; empty when absent
+  /// E.g. "tp_btf/sched_process_exec", "kprobe/__x64_sys_clone"; "tail call/MAP" for one that is only called from
+  /// others; empty when absent.
+  std::string hook;
   std::string absent_because;  ///< optional and not there: why, one line
   int fd = -1;                 ///< borrowed, valid while the group lives
 };

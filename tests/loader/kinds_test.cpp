@@ -247,7 +247,7 @@ TEST(Kinds, TailCallSlotIsFilledBeforeAttaching) {
   const auto loaded =
       load(ProgramVersion("v", {Program("jumps_on_rename"), Program("jumped_to").tail_call("jumps", 2)}));
   ASSERT_OK(loaded);
-  EXPECT_EQ(loaded->program("jumped_to")->hook, "") << "it is only called";
+  EXPECT_EQ(loaded->program("jumped_to")->hook, "tail call/jumps") << "it is only called";
   rename_self();
   EXPECT_EQ(fired(*loaded, 15), 1U);
   EXPECT_EQ(fired(*loaded, 16), 0U);
