@@ -33,8 +33,12 @@ struct {
 	__uint(max_entries, 4096);
 } activity __weak SEC(".maps");
 
+/* A counter for each kind on each possible CPU (the agent sets max_entries). Not a per-CPU array: the agent reads it
+ * twice a second, and only an array can be read without bpf(2) (include/nightjar/mapped_array.hpp says what that
+ * costs). */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, WIRE_KIND_END);
 	__type(key, __u32);
 	__type(value, struct wire_counter);
@@ -75,7 +79,9 @@ static __always_inline void *scratch_of(void *map, int copy)
 
 static __always_inline struct wire_counter *counter_of(__u32 kind)
 {
-	return bpf_map_lookup_elem(&counters, &kind);
+	__u32 row = bpf_get_smp_processor_id() * WIRE_KIND_END + kind;
+
+	return bpf_map_lookup_elem(&counters, &row);
 }
 
 /* Fills the header and counts the record as happened. False: nothing can be sent (never, for a kind that exists). */

@@ -145,7 +145,7 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	__u64 at, size;
 	long n;
 
-	if (already_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy) || !in_scope(task, direct))
+	if (already_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy) || !exec_in_scope(task, direct))
 		return 0;
 	mark_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy);
 	s = scratch_of(&exec_scratch, copy);
@@ -404,7 +404,7 @@ WITH_STAND_INS("tp_btf/sched_process_exit", process_exit__tp_btf, __u64,
 	       exit_body(ctx, (struct task_struct *)ctx[0], true, copy))
 WITH_STAND_INS("raw_tp/sched_process_exit", process_exit__raw_tp, struct bpf_raw_tracepoint_args,
 	       exit_body(ctx, (void *)ctx->args[0], false, copy))
-/* The functions beside these tracepoints, for kernels that can preempt a tracepoint's program (docs/decisions/0006): a
+/* The functions beside these tracepoints, for kernels that can preempt a tracepoint's program (docs/decisions/0007): a
  * kprobe runs with preemption off, so none is skipped. */
 
 /* uprobe_copy_process(task, clone_flags): right after task_newtask. */

@@ -51,20 +51,37 @@ static __always_inline bool in_scope(struct task_struct *task, const bool direct
 	}
 }
 
+static __always_inline void enter_scope(struct task_struct *leader, const bool direct)
+{
+	struct wire_scope_entry entry = {};
+	__u32 tgid = KREAD(leader, tgid);
+
+	entry.start_ns = KREAD(leader, start_boottime);
+	if (bpf_map_update_elem(&scope_tree, &tgid, &entry, BPF_ANY))
+		count_loss(WIRE_SCOPE_FULL, bpf_ktime_get_boot_ns());
+}
+
 /* A new process is in a tree when whoever called clone is: CLONE_PARENT does not lead out of it. */
 static __always_inline bool fork_in_scope(struct task_struct *creator, struct task_struct *child, const bool direct)
 {
-	struct wire_scope_entry entry = {};
-	__u32 tgid;
-
 	if (scope_mode != WIRE_SCOPE_TREE)
 		return in_scope(child, direct);
 	if (!scope_entry(creator, false))
 		return false;
-	tgid = KREAD(child, tgid);
-	entry.start_ns = KREAD(child, start_boottime);
-	if (bpf_map_update_elem(&scope_tree, &tgid, &entry, BPF_ANY))
-		count_loss(WIRE_SCOPE_FULL, bpf_ktime_get_boot_ns());
+	enter_scope(child, direct);
+	return true;
+}
+
+/* The kernel may have skipped the program at the fork (it counts that: events_lost, reason "missed"). One event is lost
+ * then, not all that the process and its children ever do: an exec takes it into the tree that its parent is in. */
+static __always_inline bool exec_in_scope(struct task_struct *task, const bool direct)
+{
+	if (in_scope(task, direct))
+		return true;
+	if (scope_mode != WIRE_SCOPE_TREE || scope_entry(task, direct) ||
+	    !scope_entry(BPF_CORE_READ(task, real_parent), false))
+		return false;
+	enter_scope(task, direct);
 	return true;
 }
 

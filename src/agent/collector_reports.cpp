@@ -32,10 +32,9 @@ void member(std::string& to, std::string_view name, std::uint64_t value) {
 }  // namespace
 
 Result<> Collector::tell_losses() {
-  auto losses = losses_.look();
-  if (!losses) return std::move(losses).error();
-  if (!losses->empty()) sensor_->reader().next_epoch();
-  for (const Loss& loss : *losses) {
+  const std::vector<Loss> losses = losses_.look();
+  if (!losses.empty()) sensor_->reader().next_epoch();
+  for (const Loss& loss : losses) {
     std::string count, cpu, first, last;
     json::number(count, loss.count);
     json::number(cpu, loss.cpu);

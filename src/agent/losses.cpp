@@ -21,41 +21,36 @@ std::string_view reason_of(unsigned wire_kind) {
 
 }  // namespace
 
-Result<> LossCounter::look_at_totals() {
-  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {
-    const auto cells = NIGHTJAR_TRY((counters_.get_per_cpu<std::uint32_t, wire_counter>(kind)));
-    happened_[kind] = 0;
-    lost_[kind] = 0;
-    for (const wire_counter& cell : cells) {
-      happened_[kind] += cell.happened;
-      lost_[kind] += cell.lost;
-    }
+template <class F>
+void LossCounter::for_each_cell(F&& visit) {
+  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) happened_[kind] = lost_[kind] = 0;
+  for (std::uint32_t row = 0; row < counters_.entries(); ++row) {
+    const wire_counter cell = *counters_.at<wire_counter>(row);
+    const std::uint32_t kind = row % WIRE_KIND_END;
+    happened_[kind] += cell.happened;
+    lost_[kind] += cell.lost;
+    visit(kind, row / WIRE_KIND_END, cell);
   }
-  return {};
 }
 
-Result<std::vector<Loss>> LossCounter::look() {
+void LossCounter::look_at_totals() {
+  for_each_cell([](std::uint32_t, std::uint32_t, const wire_counter&) {});
+}
+
+std::vector<Loss> LossCounter::look() {
   std::vector<Loss> losses;
-  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) {
-    const auto cells = NIGHTJAR_TRY((counters_.get_per_cpu<std::uint32_t, wire_counter>(kind)));
-    told_.resize(WIRE_KIND_END * cells.size());
-    happened_[kind] = 0;
-    lost_[kind] = 0;
-    for (unsigned cpu = 0; cpu < cells.size(); ++cpu) {
-      const wire_counter& cell = cells[cpu];
-      happened_[kind] += cell.happened;
-      lost_[kind] += cell.lost;
-      Told& told = told_[kind * cells.size() + cpu];
-      const auto add = [&](std::string_view reason, std::uint64_t count, std::uint64_t& before) {
-        // The two counts of a cell are not written at once: never go back.
-        if (count <= before) return;
-        losses.push_back({wire_kind_name(kind), reason, cpu, count - before, cell.first_lost_ns, cell.last_lost_ns});
-        before = count;
-      };
-      add("no_scratch", cell.unscratched, told.unscratched);
-      add(reason_of(kind), cell.lost - cell.unscratched, told.unsent);
-    }
-  }
+  told_.resize(counters_.entries());
+  for_each_cell([&](std::uint32_t kind, std::uint32_t cpu, const wire_counter& cell) {
+    Told& told = told_[std::size_t{cpu} * WIRE_KIND_END + kind];
+    const auto add = [&](std::string_view reason, std::uint64_t count, std::uint64_t& before) {
+      // The counts of a cell are not written at once: never go back.
+      if (count <= before) return;
+      losses.push_back({wire_kind_name(kind), reason, cpu, count - before, cell.first_lost_ns, cell.last_lost_ns});
+      before = count;
+    };
+    add("no_scratch", cell.unscratched, told.unscratched);
+    add(reason_of(kind), cell.lost - cell.unscratched, told.unsent);
+  });
   return losses;
 }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "nightjar/map.hpp"
+#include "nightjar/mapped_array.hpp"
 #include "wire/base.h"
 
 namespace nightjar {
@@ -22,24 +22,28 @@ struct Loss {
 
 class LossCounter {
  public:
-  explicit LossCounter(const Map& counters) : counters_(counters) {}
+  explicit LossCounter(const MappedArray& counters) : counters_(counters) {}
 
   /// What was lost since the last call.
-  Result<std::vector<Loss>> look();
+  std::vector<Loss> look();
   /// Brings happened() and lost() up to date; tells nothing.
-  Result<> look_at_totals();
+  void look_at_totals();
   /// Sums over all CPUs, as of the last look.
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const { return happened_[wire_kind]; }
   [[nodiscard]] std::uint64_t lost(unsigned wire_kind) const { return lost_[wire_kind]; }
 
  private:
-  const Map& counters_;
+  /// `visit(kind, cpu, cell)` for each, with happened_ and lost_ brought up to date.
+  template <class F>
+  void for_each_cell(F&& visit);
+
+  const MappedArray& counters_;  // row: cpu * WIRE_KIND_END + kind (bpf/emit.bpf.h)
   std::uint64_t happened_[WIRE_KIND_END] = {};
   std::uint64_t lost_[WIRE_KIND_END] = {};
   struct Told {
     std::uint64_t unsent = 0, unscratched = 0;
   };
-  std::vector<Told> told_;  // [kind * cpus + cpu]
+  std::vector<Told> told_;  // as counters_
 };
 
 }  // namespace nightjar

@@ -146,7 +146,7 @@ const std::vector<GroupSpec>& program_groups() {
         {Kind::process_snapshot, "process_snapshot"}},
        {
            // Where a task can be preempted in a tracepoint's program, which is then skipped for others, only kprobes
-           // see everything (docs/decisions/0006).
+           // see everything (docs/decisions/0007).
            ProgramVersion("kprobe", {Program("exec_script__kprobe"), Program("process_fork__kprobe"),
                                      Program("process_exec__kprobe"), Program("process_exit__kprobe"), snapshot})
                .require(Feature::kprobe)

@@ -6,7 +6,6 @@
 #include <bit>
 
 #include <linux/bpf.h>
-#include <sys/mman.h>
 
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
@@ -50,23 +49,17 @@ void constant(GroupOptions& options, std::string name, const T& value) {
 }  // namespace
 
 Result<ReaderPage> ReaderPage::map(const Map& reader) {
-  void* page = mmap(nullptr, sizeof(wire_reader), PROT_READ | PROT_WRITE, MAP_SHARED, reader.fd(), 0);
-  if (page == MAP_FAILED) return Error::from_errno("cannot map the page shared with the programs");
-  return ReaderPage(static_cast<wire_reader*>(page));
-}
-
-ReaderPage::~ReaderPage() {
-  if (page_ != nullptr) munmap(page_, sizeof(wire_reader));
+  return ReaderPage(NIGHTJAR_TRY(MappedArray::of(reader)));
 }
 
 void ReaderPage::going_idle() {
-  std::atomic_ref(page_->idle).store(1);
+  std::atomic_ref(page_.at<wire_reader>(0)->idle).store(1);
 }
 void ReaderPage::busy() {
-  std::atomic_ref(page_->idle).store(0);
+  std::atomic_ref(page_.at<wire_reader>(0)->idle).store(0);
 }
 void ReaderPage::next_epoch() {
-  std::atomic_ref(page_->epoch).fetch_add(1);
+  std::atomic_ref(page_.at<wire_reader>(0)->epoch).fetch_add(1);
 }
 
 Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log) {
@@ -165,6 +158,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   for (const auto& map : blueprint.maps()) {
     if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * copies;
   }
+  group.maps["counters"].max_entries = cpus * WIRE_KIND_END;
   const std::uint32_t pool = std::clamp(cpus * scratch_rows_per_cpu, scratch_rows_least, scratch_rows_most);
   group.maps["path_rows"].max_entries = cpus * path_users + pool;
   constant(group, "scratch_first_path_row", cpus * path_users);
@@ -258,7 +252,7 @@ void Sensor::cover_absent(const GroupSpec& spec, const std::string& state, const
 
 Result<> Sensor::open_maps(const SensorOptions& options) {
   for (const Map& map : shared_) {
-    if (map.name() == "counters") counters_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "counters") counters_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
     if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
       scope_tree_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flows") flows_ = NIGHTJAR_TRY(map.duplicate());

@@ -14,6 +14,7 @@
 #include "agent/syscall_dispatch.hpp"
 #include "nightjar/event_source.hpp"
 #include "nightjar/log.hpp"
+#include "nightjar/mapped_array.hpp"
 #include "nightjar/program_group.hpp"
 #include "wire/base.h"
 
@@ -32,12 +33,6 @@ struct Coverage {
 class ReaderPage {
  public:
   static Result<ReaderPage> map(const Map& reader);
-  ReaderPage(ReaderPage&& other) noexcept : page_(std::exchange(other.page_, nullptr)) {}
-  ReaderPage& operator=(ReaderPage&&) = delete;
-  ReaderPage(const ReaderPage&) = delete;
-  ReaderPage& operator=(const ReaderPage&) = delete;
-  ~ReaderPage();
-
   /// The next record wakes the reader.
   void going_idle();
   void busy();
@@ -45,8 +40,8 @@ class ReaderPage {
   void next_epoch();
 
  private:
-  explicit ReaderPage(wire_reader* page) : page_(page) {}
-  wire_reader* page_;
+  explicit ReaderPage(MappedArray page) : page_(std::move(page)) {}
+  MappedArray page_;
 };
 
 class Sensor {
@@ -67,7 +62,7 @@ class Sensor {
 
   std::vector<EventSource>& sources() { return sources_; }
   ReaderPage& reader() { return *reader_; }
-  [[nodiscard]] const Map& counters() const { return *counters_; }
+  [[nodiscard]] const MappedArray& counters() const { return *counters_; }
   /// Null unless the scope is a tree.
   [[nodiscard]] const Map* scope_tree() const { return scope_tree_ ? &*scope_tree_ : nullptr; }
   /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
@@ -114,7 +109,8 @@ class Sensor {
   std::uint32_t scope_level_ = 0;
   // Maps before groups: groups are destroyed (and detached) first.
   std::vector<Map> shared_;
-  std::optional<Map> counters_, scope_tree_, flows_, udp_sockets_;
+  std::optional<MappedArray> counters_;
+  std::optional<Map> scope_tree_, flows_, udp_sockets_;
   std::optional<ReaderPage> reader_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;

@@ -173,7 +173,7 @@ void expect_same(const json& exec_event, const json& report, const Comparison& w
 /// Names of the capabilities in a mask as /proc/PID/status has it.
 Strings capability_names(const std::string& hex_mask);
 
-// Where the agent uses tracepoints on a kernel that preempts their programs (docs/decisions/0006), the kernel skips
+// Where the agent uses tracepoints on a kernel that preempts their programs (docs/decisions/0007), the kernel skips
 // them for other tasks meanwhile: under emulation, where a program takes milliseconds, a storm misses some, told as
 // "missed".
 #define SKIP_WHERE_PREEMPTED()                                                                             \

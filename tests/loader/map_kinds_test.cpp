@@ -4,6 +4,7 @@
 #include <numeric>
 #include <optional>
 
+#include "nightjar/mapped_array.hpp"
 #include "support.hpp"
 
 namespace nightjar::test {
@@ -34,6 +35,28 @@ TEST_F(MapKinds, TypedHash) {
   EXPECT_EQ(counters->get(1).value(), 12U);
   EXPECT_OK(counters->erase(1));
   EXPECT_EQ(counters->set(1, 1, Put::only_existing).error().code(), errc::not_found);
+}
+
+TEST_F(MapKinds, AnArrayInMemoryIsSharedWithThePrograms) {
+  const Map map = this->map("mapped");
+  const auto array = MappedArray::of(map);
+  ASSERT_OK(array);
+  ASSERT_EQ(array->entries(), 3U);
+  // What this side writes is in the map, and what a program writes is here.
+  *array->at<std::uint32_t>(1) = 17;
+  EXPECT_EQ((map.get<Key, std::uint32_t>(1).value()), 17U);
+  const auto before = *array->at<std::uint32_t>(2);
+  for (int times = 0; times < 5; ++times) rename_self();
+  EXPECT_EQ(*array->at<std::uint32_t>(2), before + 5);
+  EXPECT_EQ((map.get<Key, std::uint32_t>(2).value()), before + 5);
+}
+
+TEST_F(MapKinds, WhatCannotBeInMemoryIsRefused) {
+  for (const char* name : {"recent", "counters_per_cpu", "prefixes"}) {
+    const auto array = MappedArray::of(map(name));
+    ASSERT_FALSE(array) << name;
+    EXPECT_EQ(array.error().code(), errc::unsupported) << array.error().what();
+  }
 }
 
 TEST_F(MapKinds, TypesOfAnotherSizeAreRefused) {

@@ -96,6 +96,14 @@ struct {
 } prefixes SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 3);
+	__type(key, __u32);
+	__type(value, __u32); /* 8 bytes apart all the same */
+} mapped SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_QUEUE);
 	__uint(value_size, 8);
 	__uint(max_entries, 3);
@@ -382,6 +390,10 @@ int uses_every_kind(void *ctx)
 	bpf_map_peek_elem(&stack, &value);
 	bpf_map_lookup_elem(&recent, &key);
 	bpf_map_lookup_elem(&prefixes, &key);
+	key[0] = 2;
+	__u32 *times = bpf_map_lookup_elem(&mapped, &key);
+	if (times)
+		++*times;
 	return 0;
 }
 
