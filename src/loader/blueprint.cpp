@@ -91,6 +91,13 @@ Result<ProgramBlueprint> ProgramBlueprint::from_bytes(std::span<const std::byte>
 
   auto image = ElfImage::parse(parsed->bytes);
   if (!image) return std::move(image).error().in(parsed->name);
+  if (!image->old_maps().maps.empty()) {
+    auto rewritten = rewrite_old_maps(parsed->bytes, image->old_maps());
+    if (!rewritten) return std::move(rewritten).error().in(parsed->name);
+    parsed->bytes = *std::move(rewritten);
+    image = ElfImage::parse(parsed->bytes);
+    if (!image) return std::move(image).error().in(parsed->name);
+  }
   parsed->license = image->license();
   parsed->kernel_version = image->kernel_version();
 
@@ -98,7 +105,7 @@ Result<ProgramBlueprint> ProgramBlueprint::from_bytes(std::span<const std::byte>
   bpf_object_open_opts options{};
   options.sz = sizeof(options);
   options.object_name = parsed->name.c_str();
-  const ObjectHandle object(::bpf_object__open_mem(parsed->bytes.data(), parsed->bytes.size(), &options));
+  const ObjectHandle object = own_object(::bpf_object__open_mem(parsed->bytes.data(), parsed->bytes.size(), &options));
   if (!object) {
     const int sys = errno;
     const std::string_view why = first_warning(capture.warnings());

@@ -129,7 +129,10 @@ class ElfImage::Reader {
     if (section.name == ".maps") NIGHTJAR_CHECK(twice(maps_section_));
     if (section.name == "license") image_.license_ = c_string(section.data);
     if (section.name == "version") NIGHTJAR_CHECK(read_version(section.data));
-    if (section.name == "maps" || section.name.starts_with("maps/")) return old_maps(section.name);
+    // Whatever else is called so holds nothing: its relocations, and what was stripped.
+    if (is_old_maps_section(section.name) && section.header.sh_type == SHT_PROGBITS) {
+      image_.old_maps_.sections.push_back(index);
+    }
     if (section.name == ".BTF") {
       NIGHTJAR_CHECK(twice(btf_));
       if (auto sound = check_btf(section.data); !sound) return std::move(sound).error().in(".BTF");
@@ -144,14 +147,6 @@ class ElfImage::Reader {
     std::memcpy(&number, data.data(), sizeof(number));
     if (number != whatever_runs) image_.kernel_version_ = number;
     return {};
-  }
-
-  static Error old_maps(const std::string& section) {
-    return {errc::unsupported,
-            "section " + section +
-                " defines maps the old way, as struct bpf_map_def, which libbpf dropped in 1.0. Define them as "
-                "struct { __uint(type, ...); __type(key, ...); __type(value, ...); __uint(max_entries, ...); } NAME "
-                "SEC(\".maps\"), with clang -g, and build the object again"};
   }
 
   static std::string c_string(std::span<const std::byte> data) {
@@ -193,11 +188,16 @@ class ElfImage::Reader {
       if (symbol.type() == STT_SECTION || symbol.type() == STT_FILE) continue;
       const bool is_function = symbol.type() == STT_FUNC && section.is_code();
       const bool is_map = maps_section_ != 0 && symbol.raw.st_shndx == maps_section_;
-      if (!is_function && !is_map) continue;
+      const bool is_old_map = holds_old_maps(symbol.raw.st_shndx);
+      if (!is_function && !is_map && !is_old_map) continue;
       if (begin > section.data.size() || symbol.raw.st_size > section.data.size() - begin) {
         return corrupt("symbol " + symbol.name + " is larger than section " + section.name);
       }
       const std::uint64_t end = begin + symbol.raw.st_size;
+      if (is_old_map) {
+        NIGHTJAR_CHECK(add_old_map(symbol, section.data.subspan(begin, symbol.raw.st_size)));
+        continue;
+      }
       if (is_map) {
         image_.maps_.push_back({.name = symbol.name, .begin = begin, .end = end, .inner = {}});
         continue;
@@ -209,6 +209,32 @@ class ElfImage::Reader {
           {.name = symbol.name, .section = symbol.raw.st_shndx, .begin = begin, .end = end, .maps = {}, .calls = {}});
     }
     return {};
+  }
+
+  [[nodiscard]] bool holds_old_maps(std::size_t section) const {
+    const auto& all = image_.old_maps_.sections;
+    return std::find(all.begin(), all.end(), section) != all.end();
+  }
+
+  Result<> add_old_map(const Symbol& symbol, std::span<const std::byte> definition) {
+    if (maps_section_ != 0) {
+      return Error(errc::unsupported, "map " + symbol.name +
+                                          " is defined as struct bpf_map_def, others in section .maps: define all of "
+                                          "them in SEC(\".maps\")");
+    }
+    if (GELF_ST_BIND(symbol.raw.st_info) == STB_LOCAL) return static_old_map(symbol.name);
+    OldMap map = NIGHTJAR_TRY(read_old_map(symbol.name, definition));
+    map.symbol = static_cast<std::size_t>(&symbol - symbols_.data());
+    image_.old_maps_.symtab = symtab_;
+    image_.old_maps_.btf = btf_;
+    image_.old_maps_.maps.push_back(std::move(map));
+    return {};
+  }
+
+  static Error static_old_map(const std::string& name) {
+    return {errc::unsupported, "map " + name +
+                                   " is a static struct bpf_map_def: nothing tells which map the programs mean. Leave "
+                                   "out 'static', and build the object again"};
   }
 
   Result<> read_relocations(const Section& section) {
@@ -263,6 +289,9 @@ class ElfImage::Reader {
         function.unresolved = true;
       }
       return {};
+    }
+    if (symbol.type() == STT_SECTION && holds_old_maps(symbol.raw.st_shndx)) {
+      return static_old_map("in section " + sections_[symbol.raw.st_shndx].name);
     }
     if (!sections_[symbol.raw.st_shndx].is_code()) return {};  // global data
 

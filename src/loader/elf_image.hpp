@@ -14,16 +14,19 @@
 #include <vector>
 
 #include "nightjar/result.hpp"
+#include "old_maps.hpp"
 
 namespace nightjar {
 
 class ElfImage {
  public:
-  /// Fails with corrupt.
+  /// Fails with corrupt, or unsupported: maps defined the old way that cannot be rewritten.
   static Result<ElfImage> parse(std::span<const std::byte> bytes);
 
   [[nodiscard]] const std::string& license() const { return license_; }
   [[nodiscard]] std::optional<std::uint32_t> kernel_version() const { return kernel_version_; }
+  /// Maps defined the old way, to be rewritten before anything else is asked: maps_of() does not know them.
+  [[nodiscard]] const OldMaps& old_maps() const { return old_maps_; }
   /// Maps that the function and what it calls refer to, by symbol name. All of the object's maps when a reference
   /// could not be resolved: creating one too many is safe, one too few is not.
   [[nodiscard]] std::set<std::string, std::less<>> maps_of(std::string_view function) const;
@@ -51,6 +54,7 @@ class ElfImage {
   std::optional<std::uint32_t> kernel_version_;
   std::vector<Function> functions_;
   std::vector<MapSymbol> maps_;
+  OldMaps old_maps_;
 };
 
 /// Whether BTF bytes are sound: every type, string and member they refer to is there and no chain of modifiers is a

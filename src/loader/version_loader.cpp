@@ -151,7 +151,7 @@ Result<ObjectHandle> VersionLoader::open() {
   options.object_name = blueprint_.name().c_str();
   if (!btf.empty()) options.btf_custom_path = btf.c_str();
   const auto bytes = blueprint_.bytes();
-  ObjectHandle object(::bpf_object__open_mem(bytes.data(), bytes.size(), &options));
+  ObjectHandle object = own_object(::bpf_object__open_mem(bytes.data(), bytes.size(), &options));
   if (object) {
     // libbpf takes the section's number as it is, even "any".
     if (const auto number = options_.kernel_version ? options_.kernel_version : blueprint_.kernel_version()) {

@@ -10,8 +10,8 @@
 
 namespace nightjar::test {
 
-std::string object_path() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "loader_test.bpf.o";
+std::string object_path(const std::string& name) {
+  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
 const ProgramBlueprint& blueprint() {

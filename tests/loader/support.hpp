@@ -14,8 +14,8 @@
 
 namespace nightjar::test {
 
-/// loader_test.bpf.o beside the running executable.
-std::string object_path();
+/// An object beside the running executable.
+std::string object_path(const std::string& name = "loader_test.bpf.o");
 
 /// Its blueprint; the test fails when it does not parse.
 const ProgramBlueprint& blueprint();

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the interface says may be done from several threads, done so: for ThreadSanitizer, and for the results.
+#include <array>
+#include <atomic>
+#include <thread>
+
+#include "support.hpp"
+
+namespace nightjar::test {
+namespace {
+
+constexpr unsigned thread_count = 3;
+
+/// Runs `work(number)` on each thread, all at once.
+template <class F>
+void on_threads(F work) {
+  std::atomic<unsigned> ready = 0;
+  std::vector<std::thread> threads;
+  for (unsigned number = 0; number < thread_count; ++number) {
+    threads.emplace_back([&, number] {
+      ++ready;
+      while (ready < thread_count) std::this_thread::yield();
+      work(number);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+TEST(Threads, EachLoadsItsGroupAndHearsItsOwnErrors) {
+  std::array<std::string, thread_count> errors;
+  std::array<int, thread_count> loads{};
+  on_threads([&](unsigned number) {
+    const std::string missing = "no_such_point_" + std::to_string(number);
+    for (int round = 0; round < 3; ++round) {
+      const auto group =
+          ProgramGroup(only_me()).load(blueprint(), {ProgramVersion("fails", {Program("on_rename_raw", {missing})}),
+                                                     ProgramVersion("works", {Program("on_rename_raw")})});
+      if (!group) continue;
+      ++loads[number];
+      for (const Error& error : group->passed_over()) errors[number] += to_string_verbose(error) + "\n";
+    }
+  });
+  for (unsigned number = 0; number < thread_count; ++number) {
+    EXPECT_EQ(loads[number], 3);
+    for (unsigned other = 0; other < thread_count; ++other) {
+      const bool named = errors[number].find("no_such_point_" + std::to_string(other)) != std::string::npos;
+      EXPECT_EQ(named, other == number) << errors[number];
+    }
+  }
+}
+
+TEST(Threads, ReadOneBlueprintAtATime) {
+  std::atomic<unsigned> found = 0;
+  on_threads([&](unsigned) {
+    const ProgramBlueprint copy = blueprint();
+    found += copy.find_program("on_rename_raw") != nullptr ? 1 : 0;
+    found += ProgramBlueprint::from_file(object_path("old_maps.bpf.o")).has_value() ? 1 : 0;
+  });
+  EXPECT_EQ(found, 2 * thread_count);
+}
+
+TEST(Threads, ShareAMap) {
+  const auto group = load(ProgramVersion{Program("on_rename_raw")});
+  ASSERT_OK(group);
+  const auto counters = group->map("counters")->as<std::uint32_t, std::uint64_t>();
+  ASSERT_OK(counters);
+  std::atomic<unsigned> wrong = 0;
+  on_threads([&](unsigned number) {
+    const std::uint32_t key = 20 + number;
+    for (std::uint64_t value = 0; value < 101; ++value) {
+      if (!counters->set(key, value) || counters->get(key).value_or(999) != value) ++wrong;
+      if (!counters->items()) ++wrong;
+    }
+    if (!counters->erase(key)) ++wrong;
+  });
+  EXPECT_EQ(wrong, 0U);
+}
+
+TEST(Threads, AskAndStopThePollerWhileItReads) {
+  std::uint64_t given = 0;  // the poller's thread only, until it is joined
+  auto group = ProgramGroup(only_me()).load(
+      blueprint(), {ProgramVersion("v", {Program("send_burst")}).set("burst", 7U)}, [&](const EventView&) { ++given; });
+  ASSERT_OK(group);
+  std::atomic<unsigned> failures = 0;
+  on_threads([&](unsigned) {
+    for (int i = 0; i < 101; ++i) {
+      rename_self();
+      if (group->poller()->has_failed() || group->poller()->lost() != 0) ++failures;
+      (void)group->poller()->delivered();
+    }
+  });
+  group->detach();
+  on_threads([&](unsigned) { failures += group->poller()->stop() ? 0 : 1; });
+  EXPECT_EQ(failures, 0U);
+  EXPECT_EQ(given, thread_count * 101 * 7);
+  EXPECT_EQ(group->poller()->delivered(), given);
+}
+
+}  // namespace
+}  // namespace nightjar::test
