@@ -98,14 +98,15 @@ class BtfConverter {
         base_strings_(view.base_ != nullptr ? view.base_->strings_.size() : 0),
         converted_(base_count_ + view.offsets_.size(), 0) {}
 
-  Result<Layout> convert_all() {
+  Result<Layout> convert_all(const TypeNames* only) {
     Layout layout;
     for (std::uint32_t id = base_count_ != 0 ? static_cast<std::uint32_t>(base_count_) : 1; id < converted_.size();
          ++id) {
       const Raw raw = NIGHTJAR_TRY(raw_at(id));
-      const bool wanted = raw.kind == BTF_KIND_STRUCT || raw.kind == BTF_KIND_UNION || raw.kind == BTF_KIND_TYPEDEF ||
-                          raw.kind == BTF_KIND_ENUM || raw.kind == kind_enum64;
-      if (!wanted || raw.name.empty()) continue;
+      const bool named = raw.kind == BTF_KIND_STRUCT || raw.kind == BTF_KIND_UNION || raw.kind == BTF_KIND_TYPEDEF ||
+                         raw.kind == BTF_KIND_ENUM || raw.kind == kind_enum64;
+      if (!named || raw.name.empty()) continue;
+      if (only != nullptr && !only->contains(essential_name(raw.name))) continue;
       if (raw.kind == BTF_KIND_ENUM || raw.kind == kind_enum64) {
         layout.push_back(pool_.add(NIGHTJAR_TRY(enumeration(raw, true))));
       } else {
@@ -293,8 +294,8 @@ class BtfConverter {
   std::vector<TypeId> converted_;
 };
 
-Result<Layout> BtfView::read(TypePool& pool) const {
-  return BtfConverter(*this, pool).convert_all();
+Result<Layout> BtfView::read(TypePool& pool, const TypeNames* only) const {
+  return BtfConverter(*this, pool).convert_all(only);
 }
 
 }  // namespace nightjar::atlas

@@ -17,6 +17,7 @@
 #include "atlas/digest.hpp"
 #include "atlas/ladder.hpp"
 #include "atlas/package.hpp"
+#include "atlas/reduce.hpp"
 
 namespace nightjar::atlas {
 namespace {
@@ -150,6 +151,18 @@ TEST(Atlas, prunes_to_what_is_wanted) {
   EXPECT_FALSE(index.has(want("task.pid")));
   EXPECT_FALSE(index.has(want("enum state.RUNNING")));
   EXPECT_LT(write_btf(pool, layout).size(), write_btf(kernel.pool, kernel.layout).size());
+}
+
+TEST(Atlas, reduces_btf_to_what_is_wanted) {
+  const SmallKernel kernel;
+  const std::string whole = write_btf(kernel.pool, kernel.layout);
+  TypePool pool;
+  const std::set<Want> wanted = {want("task.id.val"), want("enum state.DEAD"), want("gone.member")};
+  const Layout layout = prune(kernel.index(), wanted, pool);
+  const auto reduced = reduce_btf(as_bytes(whole), {}, wanted);
+  ASSERT_TRUE(reduced) << reduced.error().what();
+  EXPECT_EQ(*reduced, write_btf(pool, layout)) << "not what the long way gives";
+  EXPECT_FALSE(reduce_btf(as_bytes(whole).first(whole.size() / 2), {}, wanted));
 }
 
 TEST(Atlas, stores_a_layout_once_and_finds_kernels) {
