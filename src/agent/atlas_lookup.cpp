@@ -4,6 +4,7 @@
 
 #include "agent/atlas_command.hpp"
 #include "agent/commands.hpp"
+#include "agent/kernel_types_source.hpp"
 #include "atlas/elf_file.hpp"
 #include "atlas/files.hpp"
 #include "atlas/ladder.hpp"
@@ -26,6 +27,8 @@ int atlas_lookup(const AtlasOptions& options) {
     request.kernel = {*id, options.release, options.version, options.architecture};
   }
   request.use_kernel_btf = !another && !options.without_btf;
+  // Only the running kernel can be looked at.
+  if (!another) request.prove = proof_by_looking(*wanted);
   auto found = atlas::find_types(*opened, request);
   if (!found) return fail(found.error());
   if (!options.output.empty()) {
@@ -45,6 +48,12 @@ int atlas_lookup(const AtlasOptions& options) {
               atlas::to_hex(atlas::as_bytes(request.kernel.build_id)).c_str());
   for (const std::string& step : found->passed_over) std::printf("not       %s\n", step.c_str());
   std::printf("found     %s: %s\n", std::string(atlas::to_string(found->rung)).c_str(), found->from.c_str());
+  if (found->rung == atlas::Rung::neighbour)
+    std::printf("members   %zu proved, %zu not\n", found->proved, found->unverified);
+  for (const auto& [program, why] : found->left_out) {
+    // Functions that programs call are in those programs' lines.
+    if (program.find("__") != std::string::npos) std::printf("off       %s: %s\n", program.c_str(), why.c_str());
+  }
   return exit_done;
 }
 

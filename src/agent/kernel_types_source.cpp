@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/kernel_types_source.hpp"
 
+#include <memory>
+#include <optional>
+
 #include <unistd.h>
 
 #include <sys/mman.h>
 
 #include "agent/atlas_command.hpp"
 #include "atlas/ladder.hpp"
+#include "atlas/witness.hpp"
 
 namespace nightjar {
 namespace {
@@ -25,6 +29,18 @@ Result<UniqueFd> in_memory(const std::string& bytes) {
 }
 
 }  // namespace
+
+std::function<Result<atlas::Proof>(const atlas::LayoutIndex&)> proof_by_looking(const atlas::WantedSet& wanted) {
+  // Started when the first layout has to be proved, and gone with the last.
+  auto witness = std::make_shared<std::optional<atlas::Witness>>();
+  return [witness, &wanted](const atlas::LayoutIndex& index) -> Result<atlas::Proof> {
+    if (!*witness) witness->emplace(NIGHTJAR_TRY(atlas::Witness::start()));
+    return atlas::prove(index, wanted, (*witness)->knowledge(),
+                        [&](atlas::Start start, std::span<const atlas::Address> addresses) {
+                          return (*witness)->read(start, addresses);
+                        });
+  };
+}
 
 std::set<Feature> without_what_needs_btf(std::set<Feature> without) {
   if (without.contains(Feature::btf))
@@ -54,11 +70,16 @@ Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, 
   request.kernel = atlas::RunningKernel::read();
   request.wanted = &wanted;
   request.use_kernel_btf = false;
+  request.prove = proof_by_looking(wanted);
   auto found = atlas::find_types(*opened, request);
   if (!found) return std::move(found).error().in("btf: " + features.ask(Feature::btf).why);
   source.memory = NIGHTJAR_TRY(in_memory(found->btf));
   source.path = "/proc/self/fd/" + std::to_string(source.memory.get());
   source.told = std::string(atlas::to_string(found->rung)) + ": " + found->from;
+  if (found->rung == atlas::Rung::neighbour)
+    source.told += ", " + std::to_string(found->proved) + " members proved, " + std::to_string(found->unverified) +
+                   " not: programs that read these stay off";
+  source.left_out = std::move(found->left_out);
   return source;
 }
 

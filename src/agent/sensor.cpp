@@ -9,6 +9,7 @@
 
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
+#include "agent/proved_programs.hpp"
 #include "nightjar/privileges.hpp"
 
 namespace nightjar {
@@ -185,14 +186,21 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
 Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                             const LogSink& log) {
   std::vector<ProgramVersion> versions;
+  std::vector<Error> unproved;
   for (const ProgramVersion& version : spec.versions) {
     // A forced tier concerns the groups that have tiers; a group with one way only has no choice.
     const bool tiered = spec.versions.size() > 1;
     if (tiered && options.tier != "auto" && options.tier != version.name) continue;
     const ProgramVersion wanted = spec.essential ? version : only_wanted(version, spec, options.wanted);
-    const ProgramVersion dispatched = dispatch_.through(wanted, blueprint);
+    auto proved = proved_part(wanted, types_.left_out);
+    if (!proved) {
+      unproved.push_back(std::move(proved).error());
+      continue;
+    }
+    const ProgramVersion dispatched = dispatch_.through(*proved, blueprint);
     versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(dispatched) : dispatched);
   }
+  if (versions.empty() && !unproved.empty()) return std::move(unproved.front());
   ProgramGroup group(group_options(spec, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
@@ -215,6 +223,13 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
 
 void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options) {
   if (spec.essential) tier_ = group.version();
+  const auto left_out = [&](const EventSourceRow& row, bool adds) {
+    for (const ProgramVersion& version : spec.versions) {
+      if (version.name != group.version()) continue;
+      if (auto why = left_out_because(version, row, types_.left_out, adds); !why.empty()) return why;
+    }
+    return std::string();
+  };
   for (const EventSourceRow& row : spec.events) {
     if (!spec.essential && !options.wanted.contains(row.kind)) {
       coverage_.push_back({row.kind, "off", "", "", "not asked for"});
@@ -223,6 +238,7 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     const LoadedProgram* first = nullptr;
     const LoadedProgram* refused = nullptr;
     std::string reason(degradation(row.kind, group.version()));
+    if (const std::string why = left_out(row, true); !why.empty()) reason = "not everything is seen: " + why;
     for (const LoadedProgram& program : group.programs()) {
       if (!makes(program.name, row)) continue;
       if (first == nullptr) first = &program;
@@ -234,7 +250,9 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
       }
     }
     if (first == nullptr) {
-      coverage_.push_back({row.kind, "absent", "", group.version(), std::string(absence(row.kind))});
+      const std::string why = left_out(row, false);
+      coverage_.push_back(
+          {row.kind, "absent", "", group.version(), why.empty() ? std::string(absence(row.kind)) : why});
     } else if (refused != nullptr) {
       coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
     } else {

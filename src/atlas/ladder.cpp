@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "atlas/ladder.hpp"
 
+#include <algorithm>
+#include <cstdlib>
+
 #include <unistd.h>
 
 #include "atlas/btf_writer.hpp"
@@ -16,6 +19,8 @@ std::string_view to_string(Rung rung) {
       return "atlas, by build id";
     case Rung::release:
       return "atlas, by release and version";
+    case Rung::neighbour:
+      return "atlas, a neighbour proved to be the same";
   }
   return "";
 }
@@ -53,6 +58,61 @@ FoundTypes take(const Atlas& atlas, const Kernel& kernel, Rung rung, const Looku
   return found;
 }
 
+/// The numbers in a release, for telling which is near: 6.1.0-56-cloud-amd64 is 6, 1, 0, 56.
+std::vector<long> numbers_of(const std::string& release) {
+  std::vector<long> numbers;
+  for (std::size_t at = 0; at < release.size() && numbers.size() < 4;) {
+    if (release[at] < '0' || release[at] > '9') {
+      ++at;
+      continue;
+    }
+    char* end = nullptr;
+    numbers.push_back(std::strtol(release.c_str() + at, &end, 10));
+    at = static_cast<std::size_t>(end - release.c_str());
+  }
+  numbers.resize(4);
+  return numbers;
+}
+
+/// One kernel for each layout, the nearest by release first.
+std::vector<const Kernel*> neighbours(const Atlas& atlas, const RunningKernel& running) {
+  const auto own = numbers_of(running.release);
+  const auto distance = [&own](const Kernel* kernel) {
+    auto numbers = numbers_of(kernel->release);
+    for (std::size_t at = 0; at < numbers.size(); ++at) numbers[at] = std::labs(numbers[at] - own[at]);
+    return numbers;
+  };
+  std::vector<const Kernel*> kernels;
+  for (const Kernel& kernel : atlas.kernels()) {
+    if (kernel.architecture == running.architecture) kernels.push_back(&kernel);
+  }
+  std::stable_sort(kernels.begin(), kernels.end(),
+                   [&](const Kernel* a, const Kernel* b) { return distance(a) < distance(b); });
+  std::set<std::size_t> layouts;
+  std::erase_if(kernels, [&layouts](const Kernel* kernel) { return !layouts.insert(kernel->layout).second; });
+  return kernels;
+}
+
+Result<FoundTypes> find_neighbour(const Atlas& atlas, const LookupRequest& request,
+                                  std::vector<std::string>& passed_over) {
+  std::string nearest;
+  const auto kernels = neighbours(atlas, request.kernel);
+  for (const Kernel* kernel : kernels) {
+    const Proof proof = NIGHTJAR_TRY(request.prove(LayoutIndex(atlas.pool(), atlas.layout_of(*kernel))));
+    if (!proof.refused.empty()) {
+      if (nearest.empty()) nearest = ", the nearest is " + kernel->release + ": " + proof.refused;
+      continue;
+    }
+    FoundTypes found = take(atlas, *kernel, Rung::neighbour, request, std::move(passed_over));
+    found.left_out = programs_to_leave_out(*request.wanted, proof);
+    found.proved = proof.proved.size();
+    found.unverified = proof.unverified.size();
+    return found;
+  }
+  return Error(errc::unsupported,
+               "atlas, a neighbour: none of " + std::to_string(kernels.size()) + " layouts is this kernel's" + nearest);
+}
+
 }  // namespace
 
 Result<FoundTypes> find_types(const Atlas& atlas, const LookupRequest& request) {
@@ -74,6 +134,11 @@ Result<FoundTypes> find_types(const Atlas& atlas, const LookupRequest& request) 
   if (const Kernel* same = atlas.find_release(kernel.release, kernel.version, kernel.architecture))
     return take(atlas, *same, Rung::release, request, std::move(passed_over));
   passed_over.push_back("atlas, by release and version: it has no " + kernel.release + " " + kernel.version);
+  if (request.prove && request.wanted != nullptr) {
+    auto found = find_neighbour(atlas, request, passed_over);
+    if (found) return found;
+    passed_over.push_back(found.error().code() == errc::unsupported ? found.error().what() : to_string(found.error()));
+  }
   std::string why;
   for (const std::string& step : passed_over) why += (why.empty() ? "" : "; ") + step;
   return Error(errc::unsupported, "the layout of this kernel's types is not known: " + why);

@@ -15,6 +15,7 @@ namespace {
 /// linux/bpf.h: enum bpf_core_relo_kind
 enum class Relocation : std::uint32_t {
   field_first = 0,
+  field_exists = 2,
   field_last = 5,
   type_id_local = 6,
   type_id_target = 7,
@@ -185,6 +186,58 @@ std::map<std::string, std::vector<Function>> functions_of(const ElfFile& elf) {
   return found;
 }
 
+/// What each function calls, by the relocations of its section: bpftool's linker leaves the calls to be resolved.
+std::map<std::string, std::set<std::string>> calls_of(const ElfFile& elf,
+                                                      const std::map<std::string, std::vector<Function>>& functions) {
+  constexpr std::uint32_t call = 10;  // R_BPF_64_32
+  const auto at = [&functions](std::string_view section, std::uint64_t offset) -> const Function* {
+    const auto here = functions.find(std::string(section));
+    if (here == functions.end()) return nullptr;
+    for (const Function& function : here->second) {
+      if (offset >= function.begin && offset < function.end) return &function;
+    }
+    return nullptr;
+  };
+  std::map<std::string, std::set<std::string>> calls;
+  const auto& sections = elf.sections();
+  for (const ElfFile::Section& table : sections) {
+    if (table.type != SHT_REL || table.link >= sections.size()) continue;
+    const std::string_view code = table.name.starts_with(".rel") ? table.name.substr(4) : std::string_view{};
+    const ElfFile::Section* of = elf.find(code);
+    if (of == nullptr) continue;
+    for (std::size_t entry = 0; entry + sizeof(Elf64_Rel) <= table.data.size(); entry += sizeof(Elf64_Rel)) {
+      const auto relocation = value_at<Elf64_Rel>(table.data, entry);
+      if (ELF64_R_TYPE(relocation.r_info) != call) continue;
+      const auto symbol =
+          value_at<Elf64_Sym>(sections[table.link].data, ELF64_R_SYM(relocation.r_info) * sizeof(Elf64_Sym));
+      if (symbol.st_shndx >= sections.size()) continue;
+      // Of a section's symbol the instruction says where in it, in instructions after the next.
+      std::uint64_t target = symbol.st_value;
+      if (ELF64_ST_TYPE(symbol.st_info) == STT_SECTION)
+        target = (static_cast<std::uint64_t>(value_at<std::int32_t>(of->data, relocation.r_offset + 4)) + 1) * 8;
+      const Function* caller = at(code, relocation.r_offset);
+      const Function* callee = at(sections[symbol.st_shndx].name, target);
+      if (caller != nullptr && callee != nullptr) calls[caller->name].insert(callee->name);
+    }
+  }
+  return calls;
+}
+
+/// Calls go no deeper than eight frames in BPF, so a few rounds reach everything.
+void add_callees(std::map<std::string, std::set<Want>>& by_function,
+                 const std::map<std::string, std::set<std::string>>& calls) {
+  constexpr int deepest = 8;
+  for (int round = 0; round < deepest; ++round) {
+    for (const auto& [caller, callees] : calls) {
+      for (const std::string& callee : callees) {
+        if (callee == caller) continue;
+        const auto wants = by_function.find(callee);
+        if (wants != by_function.end()) by_function[caller].insert(wants->second.begin(), wants->second.end());
+      }
+    }
+  }
+}
+
 }  // namespace
 
 Result<WantedSet> wanted_of_object(Bytes bytes) {
@@ -205,6 +258,7 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
                                              value_at<std::uint32_t>(ext, 28), "CO-RE relocations"));
   const auto functions = functions_of(elf);
   WantedSet wanted;
+  std::set<Want> read;
   if (records.empty()) return wanted;
   const auto record_size = value_at<std::uint32_t>(records, 0);
   if (record_size < 16) return corrupt("CO-RE relocations have an unknown size");
@@ -217,8 +271,8 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
     at += block.size();
     for (std::uint64_t one = 0; one < block.size(); one += record_size) {
       const std::string_view access = types.string(value_at<std::uint32_t>(block, one + 8));
-      Want want = read_relocation(types, value_at<std::uint32_t>(block, one + 4), access,
-                                  static_cast<Relocation>(value_at<std::uint32_t>(block, one + 12)));
+      const auto relocation = static_cast<Relocation>(value_at<std::uint32_t>(block, one + 12));
+      Want want = read_relocation(types, value_at<std::uint32_t>(block, one + 4), access, relocation);
       if (want.kind == TypeKind::none) continue;
       const std::uint64_t instruction = value_at<std::uint32_t>(block, one);
       if (const auto here = functions.find(section); here != functions.end()) {
@@ -227,9 +281,14 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
             wanted.by_function[function.name].insert(want);
         }
       }
+      const bool asked = relocation == Relocation::field_exists || relocation == Relocation::type_exists ||
+                         relocation == Relocation::value_exists;
+      (asked ? wanted.only_asked : read).insert(want);
       wanted.all.insert(std::move(want));
     }
   }
+  for (const Want& want : read) wanted.only_asked.erase(want);
+  add_callees(wanted.by_function, calls_of(elf, functions));
   return wanted;
 }
 

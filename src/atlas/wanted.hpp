@@ -27,8 +27,10 @@ struct Want {
 
 struct WantedSet {
   std::set<Want> all;
-  /// Which of them each function of the object touches.
+  /// Which of them each function of the object touches, those that it calls included.
   std::map<std::string, std::set<Want>> by_function;
+  /// Those that no function reads: they are only asked whether they exist.
+  std::set<Want> only_asked;
 };
 
 /// Of an ELF object with .BTF and .BTF.ext. Fails with corrupt.
