@@ -53,7 +53,7 @@ TEST(Blueprint, ListsMapsWithoutGlobalData) {
   for (const auto& map : blueprint().maps()) names.push_back(map.name);
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (Names{"__bpf_usdt_ip_to_spec_id", "__bpf_usdt_specs", "counters", "counters_per_cpu", "deep",
-                          "events", "jumps", "prefixes", "queue", "rarely_used", "recent", "stack"}));
+                          "events", "jumps", "mapped", "prefixes", "queue", "rarely_used", "recent", "stack"}));
   const auto* counters = blueprint().find_map("counters");
   ASSERT_NE(counters, nullptr);
   EXPECT_EQ(counters->type, BPF_MAP_TYPE_HASH);
