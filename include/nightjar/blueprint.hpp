@@ -37,8 +37,9 @@ class NIGHTJAR_API ProgramBlueprint {
     std::uint32_t key_size, value_size, max_entries;
   };
 
-  /// Fails with not_found or denied (the file), corrupt (not a BPF ELF object; says which part), unsupported (maps in
-  /// the form that libbpf dropped in 1.0; says what to do).
+  /// Maps of struct bpf_map_def (sections "maps" and "maps/NAME", which libbpf dropped in 1.0) are rewritten as it
+  /// wants them. Fails with not_found or denied (the file), corrupt (not a BPF ELF object; says which part),
+  /// unsupported (such a map that cannot be rewritten; says why and what to do).
   static Result<ProgramBlueprint> from_file(const std::string& path);
   /// Copies the bytes. `name` appears in errors. Fails with corrupt or unsupported, as from_file.
   static Result<ProgramBlueprint> from_bytes(std::span<const std::byte> elf, std::string name);
@@ -53,6 +54,7 @@ class NIGHTJAR_API ProgramBlueprint {
   /// Null when there is none of that name.
   [[nodiscard]] const ProgramInfo* find_program(std::string_view name) const;
   [[nodiscard]] const MapInfo* find_map(std::string_view name) const;
+  /// What libbpf is given: the bytes as they came, or rewritten.
   [[nodiscard]] std::span<const std::byte> bytes() const;
 
  private:

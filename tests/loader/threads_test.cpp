@@ -78,8 +78,10 @@ TEST(Threads, ShareAMap) {
 
 TEST(Threads, AskAndStopThePollerWhileItReads) {
   std::uint64_t given = 0;  // the poller's thread only, until it is joined
-  auto group = ProgramGroup(only_me()).load(
-      blueprint(), {ProgramVersion("v", {Program("send_burst")}).set("burst", 7U)}, [&](const EventView&) { ++given; });
+  GroupOptions options = only_me();
+  options.maps["events"].max_entries = 1U << 20;  // for all of them: the poller may get no CPU before the end
+  auto group = ProgramGroup(options).load(blueprint(), {ProgramVersion("v", {Program("send_burst")}).set("burst", 7U)},
+                                          [&](const EventView&) { ++given; });
   ASSERT_OK(group);
   std::atomic<unsigned> failures = 0;
   on_threads([&](unsigned) {
