@@ -759,8 +759,8 @@ SEC("tp_btf/sys_exit") int file_calls__calls(__u64 *ctx)
 	return syscall_ends(ctx, ctx[1]);
 }
 
-/* include/trace/events/timestamp.h: Linux kernel commit d651d1607f23 ("fs: add percpu counters for significant
- * multigrain timestamp events") and its series (in v6.13). */
+/* include/trace/events/timestamp.h: Linux kernel commit a80f53809ccc ("fs: tracepoints around multigrain timestamp
+ * events") (in v6.13). */
 SEC("tp_btf/inode_set_ctime_to_ts") int file_witness_set__timestamp(__u64 *ctx)
 {
 	return witnessed((void *)ctx[0]);

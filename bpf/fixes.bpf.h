@@ -279,7 +279,7 @@ static __always_inline struct tcp_traffic tcp_traffic(struct sock *sk)
 
 /* Whether the vfs_ functions begin with the mount's id mapping: Linux kernel commit 9fe61450972d ("namei: introduce
  * struct renamedata") and its series (in v5.12) brought it as a user namespace, abf08576afe3 ("fs: port vfs_*()
- * helpers to struct mnt_idmap") (in v6.3) as what it is, bc9241367aac ("VFS: unify old_mnt_idmap and new_mnt_idmap in
+ * helpers to struct mnt_idmap") (in v6.3) as what it is, d7fb2c410240 ("VFS: unify old_mnt_idmap and new_mnt_idmap in
  * renamedata") (in v6.18) once for both. The struct alone was carried to v5.10.y, without a mapping. */
 static __always_inline bool vfs_takes_idmap(void)
 {
@@ -304,7 +304,7 @@ static __always_inline __u32 inode_device(struct inode *inode)
 	return BPF_CORE_READ(sb, s_dev);
 }
 
-/* The first mount of a file system, and the one after `mnt`: Linux kernel commit 3371fa2f273c
+/* The first mount of a file system, and the one after `mnt`: Linux kernel commit 3371fa2f2713
  * ("struct mount: relocate MNT_WRITE_HOLD bit") and its series (in v6.18) made a chain of what was a list. NULL on
  * older kernels: their callers then know only the mounts that they have otherwise. */
 static __always_inline struct mount *first_mount(struct super_block *sb)
