@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the programs of the file family share: which files are looked at, how a record is made. */
 #pragma once
-#include "scratch.bpf.h"
+#include "rules.bpf.h"
 #include "wire/file.h"
 
 /* One bit for each kind from WIRE_FILE_CREATE on: what was asked for. */
@@ -247,6 +247,45 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 	return at;
 }
 
+static __always_inline __u32 slice_verdict(__u32 row, __u32 kind, struct wire_slice *slice, bool is_path, __u32 least)
+{
+	const __u32 record = offsetof(struct file_scratch, rec);
+	__u32 verdict;
+
+	if (!slice->len)
+		return least;
+	verdict = text_verdict(row, kind, record + slice->off, record + slice->off + slice->len, is_path);
+	return verdict < least ? verdict : least;
+}
+
+/* Whether the rules on paths drop the event, counted. A path that is not known whole is none to judge by. */
+__weak __noinline int rules_drop(__u32 row, __u32 kind)
+{
+	struct scratch_row *r = scratch_at(row);
+	struct wire_rule_set *set;
+	struct file_scratch *s;
+	__u32 verdict, at;
+
+	if (!path_rules_possible || !r || !begin_rules(r))
+		return 0;
+	at = r->rules.set;
+	set = bpf_map_lookup_elem(&path_rule_sets, &at);
+	s = file_scratch_at(row);
+	if (!set || !s)
+		return 0;
+	if (s->facts.missing &
+	    (WIRE_MISSING_PATH | WIRE_CUT_PATH | WIRE_MISSING_OLD_PATH | WIRE_CUT_OLD_PATH | WIRE_MISSING_LINK_TEXT))
+		return 0;
+	verdict = set->others[(kind - WIRE_FILE_CREATE) % WIRE_FILE_KINDS];
+	verdict = slice_verdict(row, kind, &s->rec.path, true, verdict);
+	verdict = slice_verdict(row, kind, &s->rec.old_path, true, verdict);
+	verdict = slice_verdict(row, kind, &s->rec.target, false, verdict);
+	if (!(verdict & WIRE_VERDICT_DROPS) || verdict == WIRE_VERDICT_NONE)
+		return 0;
+	count_drop(set, verdict);
+	return 1;
+}
+
 /* Makes the record of what facts say, in a row that the caller took, and sends it. */
 static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 {
@@ -262,7 +301,7 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 	s = (void *)r->bytes;
 	rec = &s->rec;
 	used = resolve_file(row, kind);
-	if (used < 0 || !begin_record(&rec->hdr, kind))
+	if (used < 0 || rules_drop(row, kind) || !begin_record(&rec->hdr, kind))
 		return;
 	rec->hdr.incomplete = s->facts.missing;
 	fill_task(&rec->task, task, false);

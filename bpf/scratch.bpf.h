@@ -10,8 +10,21 @@
 
 /* A record's struct, two paths, and a link's text or a mount's options. */
 #define SCRATCH_BYTES (1024 + 2 * PATH_BYTES + 4096 + NAME_BYTES)
+
+/* A text on its way through the path rules (rules.bpf.h); offsets are those of the row's bytes. */
+struct rule_walk {
+	__u32 set, first_state, first_edge, first_verdict;
+	__u32 begin, end; /* the text, its NUL included */
+	__u32 automaton, state;
+	__u32 at;        /* the next byte */
+	__u32 component; /* where the component begins that is read */
+	__u32 verdict;   /* the least one so far */
+	__u32 is_reversed, goes_back, is_over;
+};
+
 struct scratch_row {
 	struct cgroup_scratch cgroup;
+	struct rule_walk rules;
 	__u8 bytes[SCRATCH_BYTES]; /* a family puts its own struct of record and tail here */
 };
 

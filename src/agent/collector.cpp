@@ -194,6 +194,10 @@ Result<bool> Collector::turn(int signals) {
 
 void Collector::adopt(const SensorOptions& options) {
   pipeline_.adopt(options.filter, options.environment, options.user_names);
+  const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
+  tell_inexact(rules, log_);
+  if (auto adopted = sensor_->rules().adopt(rules); !adopted && log_)
+    log_(LogLevel::warning, "file events are filtered in user space until a restart: " + adopted.error().what());
   stats_interval_s_ = options.stats_interval_s;
   next_stats_ns_ = std::min(next_stats_ns_, boot_clock_ns() + stats_interval_s_ * second);
   ++reloads_;

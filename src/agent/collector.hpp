@@ -67,6 +67,8 @@ class Collector {
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const;
   void tell_missed();
   void tell_suppressed();
+  /// Events that rules held back, in the kernel and here, by rule.
+  [[nodiscard]] std::map<std::string, std::uint64_t> suppressed() const;
   void tell_output_losses();
   std::string metrics_text();
   Result<> publish_metrics(std::uint64_t now_ns);

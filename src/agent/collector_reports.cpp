@@ -100,12 +100,18 @@ void Collector::tell_missed() {
   }
 }
 
+std::map<std::string, std::uint64_t> Collector::suppressed() const {
+  std::map<std::string, std::uint64_t> all = sensor_->rules().drops();
+  for (const auto& [rule, count] : pipeline_.suppressed()) all[rule] += count;
+  return all;
+}
+
 void Collector::tell_suppressed() {
-  for (const auto& [rule, suppressed] : pipeline_.suppressed()) {
+  for (const auto& [rule, so_far] : suppressed()) {
     std::uint64_t& told = suppressed_told_[rule];
-    if (suppressed == told) continue;
-    const std::string count = std::to_string(suppressed - told);
-    told = suppressed;
+    if (so_far == told) continue;
+    const std::string count = std::to_string(so_far - told);
+    told = so_far;
     const std::string key = json::quoted(rule);
     Facts facts;
     facts[Fact::suppressed_count] = count;
@@ -150,7 +156,7 @@ std::string Collector::stats_json() {
   member(text, "processes_known", pipeline_.processes().size());
   member(text, "processes_forgotten", pipeline_.processes().forgotten());
   text += ",\"suppressed\":{";
-  for (const auto& [rule, count] : pipeline_.suppressed()) member(text, rule, count);
+  for (const auto& [rule, count] : suppressed()) member(text, rule, count);
   text += '}';
   member(text, "configuration_reloads", reloads_);
   member(text, "configuration_reloads_refused", reloads_refused_);

@@ -17,8 +17,8 @@
 namespace nightjar {
 namespace {
 
-constexpr std::size_t largest_file = 1 << 20;
-constexpr std::size_t most_rules = 1024;
+constexpr std::size_t largest_file = 4 << 20;
+constexpr std::size_t most_rules = 8192;
 
 constexpr RuleKey keys_of_a_rule[] = {
     {"id", "Name of the rule, shown in the events that it lets through and in the counts of what it drops."},
@@ -155,11 +155,12 @@ class Reader {
     if (node.size() > most_rules)
       return wrong(node, "rules: there are " + std::to_string(node.size()) + ", at most " + std::to_string(most_rules) +
                              " are possible");
+    std::set<std::string> ids;
     for (const auto& element : node) {
       Rule rule = NIGHTJAR_TRY(read_rule(element));
-      for (const Rule& other : filter.rules) {
-        if (other.id == rule.id) return wrong(element, "a rule with the id '" + rule.id + "' stands above already");
-      }
+      if (!ids.insert(rule.id).second)
+        return wrong(element, "a rule with the id '" + rule.id + "' stands above already");
+      filter.watches_reads |= watches_reads(rule);
       filter.rules.push_back(std::move(rule));
     }
     return {};
@@ -255,9 +256,20 @@ Result<std::string> read_trusted(const std::string& path) {
   for (ssize_t n = 0; (n = read(file.get(), buffer, sizeof buffer)) != 0;) {
     if (n < 0) return Error::from_errno("cannot read the configuration " + path);
     text.append(buffer, static_cast<std::size_t>(n));
-    if (text.size() > largest_file) return Error(errc::invalid, path + " is larger than 1 MiB: is it a configuration?");
+    if (text.size() > largest_file) return Error(errc::invalid, path + " is larger than 4 MiB: is it a configuration?");
   }
   return text;
+}
+
+/// A rule that names open_read and paths asks for it, where file events are wanted at all.
+void want_watched_reads(SensorOptions& options) {
+  const bool files = std::any_of(options.wanted.begin(), options.wanted.end(),
+                                 [](Kind kind) { return event_info(kind).family == "file"; });
+  const bool asked =
+      options.filter && std::any_of(options.filter->rules.begin(), options.filter->rules.end(), [](const Rule& rule) {
+        return watches_reads(rule) && rule.events.contains(Kind::open_read);
+      });
+  if (files && asked) options.wanted.insert(Kind::open_read);
 }
 
 }  // namespace
@@ -282,9 +294,11 @@ Result<SensorOptions> effective_options(const std::string& config_path, const st
     for (const GivenSetting& setting : config.settings)
       NIGHTJAR_CHECK(setting.setting->apply(options, setting.values, setting.name));
     options.filter = std::make_shared<const Filter>(std::move(config.filter));
+    options.reloads = true;
   }
   for (const GivenSetting& setting : given)
     NIGHTJAR_CHECK(setting.setting->apply(options, setting.values, setting.name));
+  want_watched_reads(options);
   return options;
 }
 
@@ -302,7 +316,12 @@ Result<SensorOptions> reloaded_options(const Options& options) {
       return Error(errc::invalid, options.config_path + ": " + std::string(setting.key) +
                                       " changed, which needs a restart: nothing of the file was taken over");
   }
-  return effective_options(options.config_path, options.given);
+  SensorOptions changed = NIGHTJAR_TRY(effective_options(options.config_path, options.given));
+  if (changed.wanted.contains(Kind::open_read) && !options.sensor.wanted.contains(Kind::open_read))
+    return Error(errc::invalid, options.config_path +
+                                    ": a rule asks for open_read, whose programs are not loaded, which needs a "
+                                    "restart: nothing of the file was taken over");
+  return changed;
 }
 
 }  // namespace nightjar

@@ -61,11 +61,21 @@ std::string_view name_of(Subject subject) {
   return subjects[static_cast<std::size_t>(subject)].name;
 }
 
+bool watches_reads(const Rule& rule) {
+  return rule.keep && !rule.patterns[static_cast<std::size_t>(Subject::path)].empty() &&
+         (rule.events.empty() || rule.events.contains(Kind::open_read));
+}
+
+bool Filter::ignores(const Rule& rule, Kind kind) const {
+  return kind == Kind::open_read && watches_reads && rule.keep &&
+         rule.patterns[static_cast<std::size_t>(Subject::path)].empty();
+}
+
 Filter::Decision Filter::decide(Kind kind, EventValues& event) const {
   for (const Rule& rule : rules) {
-    if (matches(rule, kind, event)) return {rule.keep, &rule};
+    if (!ignores(rule, kind) && matches(rule, kind, event)) return {rule.keep, &rule};
   }
-  return {keep_others, nullptr};
+  return {keeps_other(kind), nullptr};
 }
 
 bool glob_matches(std::string_view pattern, std::string_view text) {
@@ -73,6 +83,7 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   // later ** can take whatever an earlier one could.
   struct Star {
     std::size_t pattern = std::string_view::npos, text = 0;
+    bool directories = false;  // of **/ behind a slash: takes whole names, with their slashes
     [[nodiscard]] bool open() const { return pattern != std::string_view::npos; }
   } single, twice;
   std::size_t p = 0;
@@ -80,9 +91,11 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
   while (t < text.size() || p < pattern.size()) {
     if (p < pattern.size()) {
       if (pattern[p] == '*') {
-        const bool two = pattern.substr(p).starts_with("**");
-        p += two ? 2 : 1;
-        (two ? twice : single) = {p, t};
+        const std::string_view rest = pattern.substr(p);
+        const bool two = rest.starts_with("**");
+        const bool directories = rest.starts_with("**/") && p > 0 && pattern[p - 1] == '/';
+        p += directories ? 3 : two ? 2 : 1;
+        (two ? twice : single) = {p, t, directories};
         if (two) single = {};
         continue;
       }
@@ -96,8 +109,10 @@ bool glob_matches(std::string_view pattern, std::string_view text) {
       p = single.pattern;
       t = ++single.text;
     } else if (twice.open() && twice.text < text.size()) {
+      const std::size_t slash = twice.directories ? text.find('/', twice.text) : twice.text;
+      if (slash == std::string_view::npos) return false;
       p = twice.pattern;
-      t = ++twice.text;
+      t = twice.text = slash + 1;
       single = {};
     } else {
       return false;

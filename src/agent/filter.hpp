@@ -49,16 +49,25 @@ class EventValues {
 struct Filter {
   std::vector<Rule> rules;
   bool keep_others = true;
+  bool watches_reads = false;  ///< a rule keeps reads of certain paths: others are not reported
 
   struct Decision {
     bool keep;
     const Rule* rule;  ///< null: the default
   };
   [[nodiscard]] Decision decide(Kind kind, EventValues& event) const;
+  /// What becomes of an event of this kind that no rule matches.
+  [[nodiscard]] bool keeps_other(Kind kind) const { return keep_others && !(kind == Kind::open_read && watches_reads); }
+  /// Once a rule names paths whose reads are to be seen, rules without paths keep no reads: there are too many.
+  [[nodiscard]] bool ignores(const Rule& rule, Kind kind) const;
   [[nodiscard]] bool idle() const { return rules.empty() && keep_others; }
 };
 
-/// Whether `text` is what the pattern describes, all of it.
+/// Whether a rule keeps reads of the paths that it names.
+bool watches_reads(const Rule& rule);
+
+/// Whether `text` is what the pattern describes, all of it. `*`: any bytes but slashes; `**`: any bytes; `?`: one byte
+/// that is no slash; `**/` behind a slash: any directories, also none.
 bool glob_matches(std::string_view pattern, std::string_view text);
 
 }  // namespace nightjar

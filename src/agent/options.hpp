@@ -49,6 +49,7 @@ struct SensorOptions {
   bool verbose = false;
   bool user_names = true;
   std::shared_ptr<const Filter> filter;  ///< null: every event is kept
+  bool reloads = false;                  ///< there is a configuration file, which may change
 };
 
 struct Setting;

@@ -24,7 +24,13 @@ class Pipeline::CurrentEvent : public EventValues {
       } else if (!write_field(text, *leaf.field, record_, leaf.offset, raw)) {
         continue;
       }
-      if (!text.empty()) known.push_back(json::unquoted(text));
+      if (text.empty()) continue;
+      // Patterns are asked of the exact bytes, as the kernel does (bpf/rules.bpf.h).
+      const auto& inexact = leaf.field == nullptr ? facts_.raw : raw;
+      const auto name = leaf.field == nullptr ? fact_info(leaf.fact).name : leaf.field->name;
+      const auto exact =
+          std::find_if(inexact.begin(), inexact.end(), [&](const auto& one) { return one.first == name; });
+      known.push_back(exact == inexact.end() ? json::unquoted(text) : json::from_base64(exact->second));
     }
     return known;
   }

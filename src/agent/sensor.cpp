@@ -27,10 +27,28 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {"lifecycle",    "activity",      "counters",      "reader",
-                                            "cgroups_seen", "scope_tree",    "turns",         "connections",
-                                            "socket_calls", "flows",         "udp_sockets",   "path_rows",
-                                            "scratch_rows", "scratch_taken", "syscall_enter", "syscall_exit"};
+constexpr std::string_view shared_maps[] = {"lifecycle",
+                                            "activity",
+                                            "counters",
+                                            "reader",
+                                            "cgroups_seen",
+                                            "scope_tree",
+                                            "turns",
+                                            "connections",
+                                            "socket_calls",
+                                            "flows",
+                                            "udp_sockets",
+                                            "path_rows",
+                                            "scratch_rows",
+                                            "scratch_taken",
+                                            "syscall_enter",
+                                            "syscall_exit",
+                                            "path_rule_states",
+                                            "path_rule_edges",
+                                            "path_rule_verdicts",
+                                            "path_rule_drops",
+                                            "path_rule_sets",
+                                            "path_rules_now"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -91,6 +109,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   sequence_base_ = boot_clock_ns();
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
   types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
+  const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
+  rule_room_ = room_for(rules, options.reloads);
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
   for (const GroupSpec& spec : program_groups()) {
     const auto any = [&spec](const std::set<Kind>& kinds) {
@@ -119,7 +139,14 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
-  return open_maps(options);
+  NIGHTJAR_CHECK(open_maps(options));
+  return open_rules(rules, log);
+}
+
+Result<> Sensor::open_rules(const PathRules& rules, const LogSink& log) {
+  rules_ = NIGHTJAR_TRY(KernelRules::open(shared_));
+  tell_inexact(rules, log);
+  return rules_.adopt(rules);
 }
 
 Result<> Sensor::check_named(const SensorOptions& options) const {
@@ -160,6 +187,12 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
     if (is_scratch(map.name)) group.maps[map.name].max_entries = cpus * copies;
   }
   group.maps["counters"].max_entries = cpus * WIRE_KIND_END;
+  // Without rules, and without a file that could bring some, the programs do not ask.
+  constant(group, "path_rules_possible", std::uint32_t{rule_room_.states > 1});
+  group.maps["path_rule_states"].max_entries = rule_room_.states;
+  group.maps["path_rule_edges"].max_entries = rule_room_.edges;
+  group.maps["path_rule_verdicts"].max_entries = rule_room_.verdicts;
+  group.maps["path_rule_drops"].max_entries = rule_room_.counts;
   const std::uint32_t pool = std::clamp(cpus * scratch_rows_per_cpu, scratch_rows_least, scratch_rows_most);
   group.maps["path_rows"].max_entries = cpus * path_users + pool;
   constant(group, "scratch_first_path_row", cpus * path_users);

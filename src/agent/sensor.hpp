@@ -10,6 +10,7 @@
 
 #include "agent/kernel_types_source.hpp"
 #include "agent/options.hpp"
+#include "agent/path_rules.hpp"
 #include "agent/programs.hpp"
 #include "agent/syscall_dispatch.hpp"
 #include "nightjar/event_source.hpp"
@@ -68,6 +69,9 @@ class Sensor {
   /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
   [[nodiscard]] const Map* flows() const { return flows_ ? &*flows_ : nullptr; }
   [[nodiscard]] const Map* udp_sockets() const { return udp_sockets_ ? &*udp_sockets_ : nullptr; }
+  /// The rules on paths, in the kernel.
+  KernelRules& rules() { return rules_; }
+  [[nodiscard]] const KernelRules& rules() const { return rules_; }
   [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
@@ -96,6 +100,7 @@ class Sensor {
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
   Result<> open_maps(const SensorOptions& options);
+  Result<> open_rules(const PathRules& rules, const LogSink& log);
 
   Features features_;
   SyscallDispatch dispatch_;
@@ -112,6 +117,8 @@ class Sensor {
   std::optional<MappedArray> counters_;
   std::optional<Map> scope_tree_, flows_, udp_sockets_;
   std::optional<ReaderPage> reader_;
+  RuleRoom rule_room_;
+  KernelRules rules_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;

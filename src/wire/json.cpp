@@ -142,6 +142,32 @@ void base64(std::string& to, std::string_view bytes) {
   to += '"';
 }
 
+std::string from_base64(std::string_view json) {
+  std::string bytes;
+  unsigned group = 0;
+  unsigned bits = 0;
+  for (const char c : json) {
+    unsigned value = 0;
+    if (c >= 'A' && c <= 'Z') {
+      value = static_cast<unsigned>(c - 'A');
+    } else if (c >= 'a' && c <= 'z') {
+      value = static_cast<unsigned>(c - 'a') + 26;
+    } else if (c >= '0' && c <= '9') {
+      value = static_cast<unsigned>(c - '0') + 52;
+    } else if (c == '+' || c == '/') {
+      value = c == '+' ? 62 : 63;
+    } else {
+      continue;  // quotes, padding
+    }
+    group = (group << 6 | value) & 0xffffff;
+    bits += 6;
+    if (bits < 8) continue;
+    bits -= 8;
+    bytes += static_cast<char>(group >> bits & 0xff);
+  }
+  return bytes;
+}
+
 void timestamp(std::string& to, std::int64_t unix_ns) {
   constexpr std::int64_t second = 1'000'000'000;
   constexpr std::int64_t last = 253'402'300'799;  // 9999-12-31T23:59:59Z; int64 nanoseconds end in 2262 anyway

@@ -37,6 +37,8 @@ std::string unquoted(std::string_view json);
 
 /// RFC 4648 base64 with padding, as a JSON string.
 void base64(std::string& to, std::string_view bytes);
+/// The bytes of which base64() wrote that string.
+std::string from_base64(std::string_view json);
 
 /// RFC 3339, UTC, nine decimals, as a JSON string. The years 1970 to 9999; what lies outside is shown as the nearest
 /// end.

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/filter.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <gtest/gtest.h>
 
 #include "agent/config.hpp"
+#include "agent/path_rules.hpp"
 
 namespace nightjar {
 namespace {
@@ -24,6 +26,14 @@ TEST(Glob, star_stays_within_a_name_and_two_stars_do_not) {
   EXPECT_FALSE(glob_matches("", "x"));
   EXPECT_TRUE(glob_matches("**", ""));
   EXPECT_FALSE(glob_matches("/x", "/x/y"));
+}
+
+TEST(Glob, two_stars_between_slashes_are_any_directories) {
+  for (const char* path : {"/a/b", "/a/x/b", "/a/x/y/b"}) EXPECT_TRUE(glob_matches("/a/**/b", path)) << path;
+  for (const char* path : {"/ab", "/a/xb", "/a/b/x", "/ax/b"}) EXPECT_FALSE(glob_matches("/a/**/b", path)) << path;
+  EXPECT_TRUE(glob_matches("/**/b", "/b"));
+  EXPECT_TRUE(glob_matches("/a/**/b/**/c*", "/a/b/x/b/y/cd"));
+  EXPECT_FALSE(glob_matches("/a/**/b/**/c", "/a/x/bb/c"));
 }
 
 TEST(Glob, ends_soon_whatever_the_pattern) {
@@ -69,6 +79,52 @@ TEST(Filter, an_event_without_the_value_does_not_match) {
   EXPECT_FALSE(filter.decide(Kind::exec, event).keep);
   event.known[Subject::port] = {"23"};
   EXPECT_TRUE(filter.decide(Kind::exec, event).keep);
+}
+
+/// What the kernel is told: the rule that decides for a path, "" when the event is sent.
+std::string dropped_by(const Filter& filter, Kind kind, const std::string& path) {
+  const PathRules rules = compile_path_rules(filter);
+  const unsigned number = static_cast<unsigned>(kind) - WIRE_FILE_CREATE;
+  const auto verdict = std::min(rules.tables.set.others[number], walk_tables(rules.tables, path, number));
+  return (verdict & WIRE_VERDICT_DROPS) != 0 ? rules.names.at(verdict >> 1) : "";
+}
+
+TEST(PathRules, drop_in_the_kernel_what_is_sure) {
+  const Filter filter = filter_of(
+      "rules:\n"
+      "  - {id: by_user, action: drop, uid: 5, path: [/a/**]}\n"  // the kernel does not know that
+      "  - {id: maybe, uid: 6, path: [/a/b/**]}\n"                // may keep
+      "  - {id: chmods, action: drop, events: [chmod], path: [/a/b/c, /a/d]}\n"
+      "  - {id: rest, action: drop, events: [file], path: [/a/**]}\n");
+  EXPECT_EQ(dropped_by(filter, Kind::chmod, "/a/b/c"), "");
+  EXPECT_EQ(dropped_by(filter, Kind::chmod, "/a/d"), "chmods");
+  EXPECT_EQ(dropped_by(filter, Kind::create, "/a/d"), "rest");
+  EXPECT_EQ(dropped_by(filter, Kind::create, "/b"), "");
+}
+
+TEST(PathRules, follow_the_default_and_rules_without_paths) {
+  const Filter filter = filter_of(
+      "default: drop\n"
+      "rules:\n"
+      "  - {id: tmp, action: drop, path: /tmp/**}\n"
+      "  - {id: all_creates, events: [create]}\n"
+      "  - {id: etc, path: /etc/**}\n");
+  EXPECT_EQ(dropped_by(filter, Kind::create, "/tmp/x"), "tmp");
+  EXPECT_EQ(dropped_by(filter, Kind::create, "/x"), "");
+  EXPECT_EQ(dropped_by(filter, Kind::chmod, "/etc/x"), "");
+  EXPECT_EQ(dropped_by(filter, Kind::chmod, "/x"), "default");
+}
+
+TEST(PathRules, once_reads_are_watched_others_are_not_told) {
+  const Filter filter = filter_of("rules: [{id: a}, {id: keys, events: [open_read], path: /k}]");
+  EXPECT_EQ(dropped_by(filter, Kind::open_read, "/k"), "");
+  EXPECT_EQ(dropped_by(filter, Kind::open_read, "/x"), "default");
+  EXPECT_EQ(dropped_by(filter, Kind::create, "/x"), "");
+  Values event;
+  event.known[Subject::path] = {"/x"};
+  EXPECT_FALSE(filter.decide(Kind::open_read, event).keep);
+  event.known[Subject::path] = {"/k"};
+  EXPECT_EQ(filter.decide(Kind::open_read, event).rule->id, "keys");
 }
 
 void expect_wrong(const std::string& yaml, const std::string& place, const std::string& said) {

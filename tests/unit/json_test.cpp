@@ -56,7 +56,13 @@ TEST(Json, base64_is_that_of_rfc_4648) {
     std::string out;
     json::base64(out, bytes);
     EXPECT_EQ(out, '"' + text + '"');
+    EXPECT_EQ(json::from_base64(out), bytes);
   }
+  std::string all;
+  for (int byte = 0; byte < 256; ++byte) all += static_cast<char>(byte);
+  std::string out;
+  json::base64(out, all);
+  EXPECT_EQ(json::from_base64(out), all);
 }
 
 TEST(Json, timestamps_are_rfc_3339_with_nine_decimals) {
