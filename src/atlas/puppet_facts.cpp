@@ -262,13 +262,12 @@ class Facts {
     const std::string last = std::to_string(8 * level);
     fact(group + Steps{"cgroup.ancestors + " + last, "cgroup.kn", "kernfs_node.id"}, id);
     fact(group + Steps{"cgroup.ancestor_ids + " + last}, id);
-    // A pointer for each controller, then a count. How many there are is not said anywhere.
-    for (std::uint64_t count = 4; count < bytes_at_once / 8; ++count)
-      known_.facts.push_back({.path = {"task_struct.cgroups", "css_set.subsys"},
-                              .expected = bytes_of(count),
-                              .shape = Shape::pointers,
-                              .certain = false});
+    // A pointer for each controller, then a count. Only the exact number tells the first pointer from the second.
     const auto names = controllers();
+    known_.facts.push_back({.path = {"task_struct.cgroups", "css_set.subsys"},
+                            .expected = bytes_of(std::uint64_t{names.size()}),
+                            .shape = Shape::pointers,
+                            .certain = false});
     for (const char* name : {"memory", "pids"}) {
       const auto found = std::find(names.begin(), names.end(), name);
       if (found == names.end()) continue;

@@ -15,7 +15,6 @@ using atlas::Start;
 namespace {
 
 constexpr std::uint64_t lowest = 0xffff800000000000;
-constexpr std::uint64_t controllers = 13;
 constexpr std::uint64_t between_objects = 0x20000;
 
 std::uint64_t word_in(std::string_view bytes, std::size_t index) {
@@ -45,7 +44,7 @@ Memory::Memory(const atlas::LayoutIndex& index, const atlas::Knowledge& known) {
       put_word(at + 8, first / 3);
       put_word(at + 8 * (2 + second), first / 2);
       put_word(at + 8 * (3 + second), first - first / 2);
-    } else if (fact->shape == Shape::pointers && first == controllers) {
+    } else if (fact->shape == Shape::pointers) {
       for (std::uint64_t one = 0; one < first; ++one) (void)follow(at + 8 * one);
       put_word(at + 8 * first, 3);
     }
