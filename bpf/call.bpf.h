@@ -79,15 +79,36 @@ struct event_start {
 
 #define record_in(row, type) ((type *)((row)->tail - sizeof(type)))
 
-/* Header and actor: the current thread. */
-static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct event_start *start, __u16 kind)
+/* Header and actor: the current thread, into the record of `bytes` bytes that a row of the pool holds. Returns the size
+ * of the record of its cgroup, 0 for none; -1: there is no record. Global: what a program knows of its event multiplied
+ * with the ways through this is more than the verifier should look at. */
+__weak __noinline int make_event(__u32 copy, __u32 kind, __u32 bytes)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
+	struct pool_row *row = scratch_of(&pool_scratch, copy);
+	struct cgroup_scratch *cgroup = scratch_of(&pool_cgroup, copy);
+	struct event_start *start;
+	__u64 at = POOL_FIXED - bytes;
 
+	opaque(at);
+	if (!row || at > POOL_FIXED)
+		return -1;
+	start = (void *)row->fixed + at;
 	if (!begin_record(&start->hdr, kind))
-		return false;
+		return -1;
 	fill_task(&start->task, task, false);
-	fill_cgroup(ctx, &start->hdr, &start->task, task, &pool_cgroup, row->slot);
+	return make_cgroup_record(&start->hdr, &start->task, task, cgroup);
+}
+
+static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct event_start *start, __u16 kind)
+{
+	struct cgroup_scratch *cgroup = scratch_of(&pool_cgroup, row->slot);
+	int size = make_event(row->slot, kind, row->tail - (__u8 *)start);
+
+	if (size < 0)
+		return false;
+	if (cgroup)
+		send_cgroup_record(ctx, &start->hdr, cgroup, size);
 	return true;
 }
 

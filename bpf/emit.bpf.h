@@ -117,9 +117,11 @@ static __always_inline struct wire_counter *note_loss(__u32 kind, __u64 now)
 	return counter;
 }
 
-static __always_inline void count_loss(__u32 kind, __u64 now)
+/* Global, as are the next: the verifier looks at it once a program, not at each place where something is sent. */
+__weak __noinline int count_loss(__u32 kind, __u64 now)
 {
 	note_loss(kind, now);
+	return 0;
 }
 
 /* An event for which no scratch memory was free (scratch.bpf.h): it happened, and is lost. */
@@ -141,6 +143,8 @@ static __always_inline __u64 wakeup_flag(void *ring)
 	__u32 zero = 0;
 	struct wire_reader *r = bpf_map_lookup_elem(&reader, &zero);
 
+	if (!use_ring)
+		return 0;
 	if (r && r->idle) {
 		r->idle = 0;
 		return BPF_RB_FORCE_WAKEUP;
@@ -150,6 +154,16 @@ static __always_inline __u64 wakeup_flag(void *ring)
 	return BPF_RB_NO_WAKEUP;
 }
 
+/* Two, so that a program needs no buffer but its own. */
+__weak __noinline __u64 lifecycle_wakeup(void)
+{
+	return wakeup_flag(&lifecycle);
+}
+__weak __noinline __u64 activity_wakeup(void)
+{
+	return wakeup_flag(&activity);
+}
+
 /* Sends the record; `size` must be bounded by the caller. False, and counted, when the buffer is full. */
 static __always_inline bool send_record(void *ctx, void *buffer, struct wire_header *hdr, __u64 size)
 {
@@ -157,7 +171,8 @@ static __always_inline bool send_record(void *ctx, void *buffer, struct wire_hea
 
 	hdr->size = size;
 	if (use_ring)
-		err = bpf_ringbuf_output(buffer, hdr, size, wakeup_flag(buffer));
+		err = bpf_ringbuf_output(buffer, hdr, size,
+					 buffer == (void *)&lifecycle ? lifecycle_wakeup() : activity_wakeup());
 	else
 		err = bpf_perf_event_output(ctx, buffer, BPF_F_CURRENT_CPU, hdr, size);
 	if (err) {

@@ -286,26 +286,28 @@ __weak __noinline int rules_drop(__u32 row, __u32 kind)
 	return 1;
 }
 
-/* Makes the record of what facts say, in a row that the caller took, and sends it. */
-static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
+/* What make_file_record() left to send, in one number: the row's record in the low half, its cgroup's in the high. */
+#define FILE_RECORD_SIZE(sizes) ((sizes) & 0xffffffff)
+#define CGROUP_RECORD_SIZE(sizes) ((sizes) >> 32)
+
+/* Makes the record of what the facts of a row say; 0: there is none. Global: one program sends in several places. */
+__weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct scratch_row *r = scratch_at(row);
 	struct file_scratch *s;
 	struct file_event *rec;
-	__u64 size;
 	int used;
 
 	if (!r)
-		return;
+		return 0;
 	s = (void *)r->bytes;
 	rec = &s->rec;
 	used = resolve_file(row, kind);
 	if (used < 0 || rules_drop(row, kind) || !begin_record(&rec->hdr, kind))
-		return;
+		return 0;
 	rec->hdr.incomplete = s->facts.missing;
 	fill_task(&rec->task, task, false);
-	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, &r->cgroup);
 	rec->inode = s->facts.inode;
 	rec->size = s->facts.size;
 	rec->old_inode = s->facts.old_inode;
@@ -319,11 +321,38 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 	rec->old_uid = s->facts.old_uid;
 	rec->old_gid = s->facts.old_gid;
 	rec->open_flags = s->facts.open_flags;
-	size = used;
-	opaque(size);
-	if (size > FILE_TAIL_BYTES)
+	return make_cgroup_record(&rec->hdr, &rec->task, task, &r->cgroup) << 32 | (sizeof(*rec) + used);
+}
+
+/* A ring buffer needs no context, so that this can be global. */
+__weak __noinline int send_cgroup_of_row(__u32 row, __u32 size)
+{
+	struct scratch_row *r = scratch_at(row);
+
+	if (r && use_ring)
+		send_cgroup_record(NULL, &((struct file_scratch *)r->bytes)->rec.hdr, &r->cgroup, size);
+	return 0;
+}
+
+/* Sends what the facts of a row say that the caller took. */
+static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
+{
+	struct scratch_row *r = scratch_at(row);
+	struct file_event *rec;
+	__u64 sizes, size;
+
+	if (!r)
 		return;
-	send_record(ctx, &activity, &rec->hdr, sizeof(*rec) + size);
+	rec = &((struct file_scratch *)r->bytes)->rec;
+	sizes = make_file_record(row, kind);
+	if (use_ring)
+		send_cgroup_of_row(row, CGROUP_RECORD_SIZE(sizes));
+	else
+		send_cgroup_record(ctx, &rec->hdr, &r->cgroup, CGROUP_RECORD_SIZE(sizes));
+	size = FILE_RECORD_SIZE(sizes);
+	opaque(size);
+	if (size && size <= sizeof(*rec) + FILE_TAIL_BYTES)
+		send_record(ctx, &activity, &rec->hdr, size);
 }
 
 /* An int that is not 0, or a pointer that is an error: vfs_mkdir gives a dentry since Linux kernel commit c54b386969a5

@@ -756,7 +756,7 @@ SEC("tp_btf/sys_enter") int file_calls_enter__calls(__u64 *ctx)
 }
 SEC("tp_btf/sys_exit") int file_calls__calls(__u64 *ctx)
 {
-	return syscall_ends(ctx, ctx[1]);
+	return concerns_files(number_of_ending_call(ctx)) ? syscall_ends(ctx, ctx[1]) : 0;
 }
 
 /* include/trace/events/timestamp.h: Linux kernel commit a80f53809ccc ("fs: tracepoints around multigrain timestamp

@@ -72,31 +72,42 @@ static __always_inline int count_write(struct file *file, __s64 bytes)
 	return 0;
 }
 
-static __always_inline int file_ends(void *ctx, struct file *file)
+/* Forgets what was written to the file, and puts the facts of it into a row that is now the caller's; -1: nothing was.
+ * Global: verified once, however often a program comes here. */
+__noinline int take_written(__u64 of_file)
 {
-	__u64 key = (__u64)file;
-	struct written *w = bpf_map_lookup_elem(&file_writes, &key);
+	struct file *file = (void *)of_file;
+	struct written *w = bpf_map_lookup_elem(&file_writes, &of_file);
 	struct file_scratch *s;
 	__u64 bytes, inode;
 	int row;
 
 	if (!w)
-		return 0;
+		return -1;
 	bytes = w->bytes;
 	inode = w->inode;
-	bpf_map_delete_elem(&file_writes, &key);
+	bpf_map_delete_elem(&file_writes, &of_file);
 	if (inode != (__u64)BPF_CORE_READ(file, f_inode))
-		return 0;
+		return -1;
 	row = take_scratch(WIRE_FILE_MODIFY);
 	if (row < 0)
-		return 0;
+		return -1;
 	s = file_scratch_at(row);
 	if (s) {
 		begin_facts(&s->facts);
 		file_facts_of(&s->facts, file);
 		s->facts.bytes_written = bytes;
-		send_file(ctx, row, WIRE_FILE_MODIFY);
 	}
+	return row;
+}
+
+static __always_inline int file_ends(void *ctx, struct file *file)
+{
+	int row = take_written((__u64)file);
+
+	if (row < 0)
+		return 0;
+	send_file(ctx, row, WIRE_FILE_MODIFY);
 	give_scratch(row);
 	return 0;
 }
@@ -200,8 +211,8 @@ SEC("kprobe/__fput") int file_modify__kprobe(struct pt_regs *ctx)
 
 /* ---- System calls ---- */
 
-/* The descriptor that a call has written to; -1: it is no such call. */
-static __always_inline __s32 written_descriptor(__u64 nr, struct arguments *a)
+/* Which argument of the call is the descriptor that it writes to; -1: it is no such call. */
+static __always_inline int writing_argument(__u64 nr)
 {
 	switch (nr) {
 	case __NR_write:
@@ -210,10 +221,10 @@ static __always_inline __s32 written_descriptor(__u64 nr, struct arguments *a)
 	case __NR_pwritev:
 	case __NR_pwritev2:
 	case __NR_sendfile:
-		return a->args[0];
+		return 0;
 	case __NR_splice:
 	case __NR_copy_file_range:
-		return a->args[2];
+		return 2;
 	default:
 		return -1;
 	}
@@ -221,16 +232,14 @@ static __always_inline __s32 written_descriptor(__u64 nr, struct arguments *a)
 
 SEC("tp_btf/sys_exit") int file_written__calls(__u64 *ctx)
 {
+	int argument = writing_argument(number_of_ending_call(ctx));
 	struct arguments arguments;
 	__s64 ret = ctx[1];
-	__s32 fd;
 
-	if (ret <= 0 || !in_scope((void *)bpf_get_current_task(), false))
+	if (argument < 0 || ret <= 0 || !in_scope((void *)bpf_get_current_task(), false) || is_compat())
 		return 0;
-	fd = written_descriptor(ending_call(&arguments, (void *)ctx[0]), &arguments);
-	if (fd < 0 || is_compat())
-		return 0;
-	return count_write(file_of(fd), ret);
+	ending_call(&arguments, (void *)ctx[0]);
+	return count_write(file_of(argument ? arguments.args[2] : arguments.args[0]), ret);
 }
 
 static __always_inline int descriptor_ends(void *ctx, __s32 fd)
@@ -268,8 +277,34 @@ SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
 }
 
 /* A process that ends closes what it has open, after its exit was told: what it has written is told before. So many
- * descriptors are looked at. */
+ * descriptors are looked at; every table has room for them (NR_OPEN_DEFAULT, include/linux/fdtable.h). */
 #define DESCRIPTORS 64
+#define DESCRIPTORS_AT_ONCE 8
+
+/* Whether the file was written to, and ends with this process. Global, as is the next: verified once. */
+__noinline int is_ending(__u64 file)
+{
+	return file && written_of((struct file *)file) && is_last_reference((struct file *)file);
+}
+
+/* The first such file that this process has open; 0: none. */
+__noinline __u64 first_ending(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct file **files = BPF_CORE_READ(task, files, fdt, fd);
+	__u64 some[DESCRIPTORS_AT_ONCE];
+
+	for (int fd = 0; fd < DESCRIPTORS; fd += DESCRIPTORS_AT_ONCE) {
+		if (bpf_probe_read_kernel(some, sizeof(some), files + fd))
+			return 0;
+		for (int i = 0; i < DESCRIPTORS_AT_ONCE; i++) {
+			if (some[i] && is_ending(some[i]))
+				return some[i];
+		}
+	}
+	return 0;
+}
+
 static __always_inline int process_ends(void *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
@@ -277,11 +312,12 @@ static __always_inline int process_ends(void *ctx)
 
 	if (!files || BPF_CORE_READ(files, count.counter) != 1 || !in_scope(task, false))
 		return 0;
-	for (int fd = 0; fd < DESCRIPTORS; fd++) {
-		struct file *file = file_of(fd);
+	for (int i = 0; i < DESCRIPTORS; i++) {
+		__u64 file = first_ending(); /* one that was told is not found again */
 
-		if (file && written_of(file) && is_last_reference(file))
-			file_ends(ctx, file);
+		if (!file)
+			break;
+		file_ends(ctx, (struct file *)file);
 	}
 	return 0;
 }

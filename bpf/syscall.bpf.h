@@ -57,6 +57,17 @@ static __always_inline bool is_compat(void)
 #endif
 }
 
+/* The number of the call that ends, in a program of kind tp_btf: a plain load, for every system call of every process
+ * comes here. */
+static __always_inline __u64 number_of_ending_call(__u64 *ctx)
+{
+#if defined(__TARGET_ARCH_x86)
+	return ((struct pt_regs___x86 *)ctx[0])->orig_ax;
+#else
+	return (__u64)((struct pt_regs___arm64 *)ctx[0])->syscallno;
+#endif
+}
+
 /* The number of the call that ends, and its arguments: the first was overwritten by the result on arm64. */
 static __always_inline __u64 ending_call(struct arguments *a, void *registers)
 {

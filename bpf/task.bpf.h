@@ -125,34 +125,56 @@ struct cgroup_scratch {
 	__u8 tail[CGROUP_PATH_LIMIT + NAME_BYTES];
 };
 
-/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `s` is the caller's own. */
-static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					     struct task_struct *task, struct cgroup_scratch *s)
+/* Sets out->cgroup_id. Returns the size of the record of the cgroup's path in `s`, to be sent before the event if this
+ * is the first time that it is seen; else 0. */
+static __always_inline __u64 make_cgroup_record(struct wire_header *hdr, struct wire_task *out,
+						struct task_struct *task, struct cgroup_scratch *s)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = BPF_CORE_READ(node, id);
-	__u32 one = 1;
 	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
 
 	out->cgroup_id = id;
 	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
-		return;
+		return 0;
 	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
-		return;
+		return 0;
 	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */
 	s->rec.id = id;
 	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
 	opaque(len);
 	if (!len || len > sizeof(s->tail)) {
 		hdr->incomplete |= WIRE_MISSING_CGROUP;
-		return;
+		return 0;
 	}
 	s->rec.path.off = sizeof(s->rec);
 	s->rec.path.len = len;
-	if (send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len))
+	return sizeof(s->rec) + len;
+}
+
+static __always_inline void send_cgroup_record(void *ctx, struct wire_header *hdr, struct cgroup_scratch *s, __u64 size)
+{
+	__u64 id;
+	__u32 one = 1;
+
+	opaque(size);
+	if (!size || size > sizeof(s->rec) + sizeof(s->tail))
+		return;
+	id = s->rec.id;
+	if (send_record(ctx, &lifecycle, &s->rec.hdr, size))
 		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
 	else
 		hdr->incomplete |= WIRE_MISSING_CGROUP;
+}
+
+/* Both. `s` is the caller's own. */
+static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					     struct task_struct *task, struct cgroup_scratch *s)
+{
+	__u64 size = make_cgroup_record(hdr, out, task, s);
+
+	if (s)
+		send_cgroup_record(ctx, hdr, s, size);
 }
 
 /* The same with the calling program's own scratch. */
