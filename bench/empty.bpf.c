@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs that do nothing, on the hooks of the tracepoint tier: the least that any sensor there can cost. */
-#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
+#include <linux/bpf.h>
 
-#define EMPTY(section, name)    \
-	SEC(section)            \
-	int name(void *ctx)     \
-	{                       \
-		return 0;       \
-	}
+#define EMPTY(section, name) \
+  SEC(section)               \
+  int name(void* ctx) {      \
+    return 0;                \
+  }
 
 EMPTY("tp_btf/task_newtask", fork_empty)
 EMPTY("tp_btf/sched_process_exec", exec_empty)

@@ -10,7 +10,7 @@ int main(int argc, char** argv) {
   struct bpf_program* program;
   char byte;
   if (!object || bpf_object__load(object) != 0) return 1;
-  bpf_object__for_each_program(program, object) {
+  bpf_object__for_each_program (program, object) {
     if (!bpf_program__attach(program)) {
       fprintf(stderr, "empty: cannot attach %s\n", bpf_program__name(program));
       return 1;

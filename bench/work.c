@@ -88,16 +88,26 @@ static void call(long count) {
 }
 
 static void one_copy(const char* name, long count) {
-  if (!strcmp(name, "execl")) again(count);
-  else if (!strcmp(name, "spawn")) spawn(count);
-  else if (!strcmp(name, "tcp")) tcp(count);
-  else if (!strcmp(name, "file")) file(count);
-  else if (!strcmp(name, "call")) call(count);
-  else { fprintf(stderr, "work: no workload %s\n", name); _exit(2); }
+  if (!strcmp(name, "execl"))
+    again(count);
+  else if (!strcmp(name, "spawn"))
+    spawn(count);
+  else if (!strcmp(name, "tcp"))
+    tcp(count);
+  else if (!strcmp(name, "file"))
+    file(count);
+  else if (!strcmp(name, "call"))
+    call(count);
+  else {
+    fprintf(stderr, "work: no workload %s\n", name);
+    _exit(2);
+  }
   _exit(0);
 }
 
-static double seconds(struct timeval t) { return (double)t.tv_sec + (double)t.tv_usec / 1e6; }
+static double seconds(struct timeval t) {
+  return (double)t.tv_sec + (double)t.tv_usec / 1e6;
+}
 
 static void measure(const char* name, long count, int copies) {
   struct rusage before, after;
@@ -152,8 +162,10 @@ int main(int argc, char** argv) {
   int copies;
   while (fgets(line, sizeof(line), stdin)) {
     if (sscanf(line, "%31s %ld %d", name, &count, &copies) != 3) return 2;
-    if (!strcmp(name, "crowd")) crowd(count);
-    else measure(name, count, copies);
+    if (!strcmp(name, "crowd"))
+      crowd(count);
+    else
+      measure(name, count, copies);
   }
   kill(0, SIGKILL);  // the crowd, and this process: the leader of a group of its own
   return 0;

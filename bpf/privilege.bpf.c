@@ -45,7 +45,7 @@ __noinline int note_changes(__u32 copy)
 	if (!row)
 		return 0;
 	rec = record_in(row, struct credentials_change);
-#define NOTE(member, now, bit)            \
+#define NOTE(member, now, bit)              \
 	if (rec->before.member != rec->now) \
 	rec->changed |= bit
 	NOTE(uid, task.uid, WIRE_CHANGED_USER);
