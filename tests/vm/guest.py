@@ -322,9 +322,12 @@ class Machine:
 
     cpus: int = 2
     memory_mb: int = 1024
+    kernel_options: str = ""  # more of its command line
 
     def command(self, kernel, initrd, folder):
         append = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nowatchdog random.trust_cpu=on"
+        if self.kernel_options:
+            append += " " + self.kernel_options
         # If we are killed, so is the guest.
         leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
         return [

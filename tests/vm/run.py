@@ -348,7 +348,7 @@ class Matrix:
                 self.step(kernel, steps[number], frames.steps[number], raw, number, "", "")
 
         started = time.monotonic()
-        machine = guest.Machine(self.options.smp, self.options.memory)
+        machine = guest.Machine(self.options.smp, self.options.memory, self.options.kernel_options)
         scripts = [(step.limit, step.script) for step in steps]
         result = guest.boot(folder, record["load"], base, scripts, raw, machine, on_frame=on_frame)
         self.seconds[kernel.id] = f"{result.seconds:.0f}"
@@ -459,7 +459,7 @@ def execute(command, wanted, folders, problems, options, work):
             base,
             [(options.timeout, script)],
             folder,
-            guest.Machine(options.smp, options.memory),
+            guest.Machine(options.smp, options.memory, options.kernel_options),
             on_output=show,
         )
         step = result.frames.steps[0]
@@ -495,6 +495,7 @@ def arguments(argv):
     add("--jobs", type=int, default=0, metavar="N", help="guests at the same time, at most 2")
     add("--smp", type=int, default=2, metavar="N", help="processors of a guest: %(default)s")
     add("--memory", type=int, default=1024, metavar="MB", help="memory of a guest: %(default)s")
+    add("--kernel-options", default="", metavar="TEXT", help="more of the guest's kernel command line")
     add("--refresh", action="store_true", help="look for newer packages of the kernels that are cached")
     add("--keep", action="store_true", help="keep the scratch folder with the initramfs")
     options = parser.parse_args(argv)
