@@ -14,7 +14,7 @@ namespace nightjar::atlas {
 /// What a step adds: where a member is, a type's size, an enumerator's value times eight, or a number.
 struct Term {
   std::optional<Want> want;   ///< without a path: the size of the type
-  std::int64_t factor = 1;    ///< of the want's number
+  std::int64_t factor = 1;    ///< of the number of what is wanted
   std::int64_t constant = 0;  ///< where there is no want
 };
 
