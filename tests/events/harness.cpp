@@ -226,7 +226,7 @@ std::string action_of(const json& event) {
 
 bool is_process_event(const json& event) {
   const std::string action = action_of(event);
-  return !action.starts_with("sensor_") && action != "events_lost";
+  return !action.starts_with("sensor_") && action != "events_lost" && action != "events_suppressed";
 }
 
 bool has_element(const json& array, std::string_view text) {
