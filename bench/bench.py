@@ -182,13 +182,18 @@ def session(contender, work, folder, counts, copies_list):
     return results, facts
 
 
-def measure(contenders, work, folder, counts, copies_list, rounds):
+def measure(contenders, work, folder, counts, copies_list, rounds, budget_s=15 * 60):
     """Pairs of sessions, without and with each contender, in turn; every other pair begins with the contender."""
     pairs = {contender.name: [] for contender in contenders}
     facts = {contender.name: [] for contender in contenders}
     skipped = {}
     nothing = Contender()
+    begin = time.monotonic()
     for number in range(rounds):
+        # The first round is whole, however long it takes; no other begins late.
+        if number and (time.monotonic() - begin) * (number + 1) / number > budget_s:
+            progress(f"{number} of {rounds} rounds: the next would end too late")
+            break
         for contender in contenders:
             if contender.name in skipped:
                 continue
@@ -382,8 +387,9 @@ def tell(report):
     )
     for copies, rows in report["ratios"].items():
         say(f"### Against nothing, {copies} {'copy' if copies == '1' else 'copies'}: medians (least – most) of pairs\n")
-        say("rate: share of the operations a second that is left. CPU kept: CPU time without, through CPU time with the")
-        say("sensor's own. more: CPU µs that an operation of the workload costs more. sensor: the sensor's CPU µs an operation.\n")
+        say("rate: share of the operations a second that is left. CPU kept: CPU time without, through CPU time with,")
+        say("the sensor's own included. more: CPU µs that an operation of the workload costs more. sensor: CPU µs of the")
+        say("sensor for an operation.\n")
         table(
             ["contender", "workload", "pairs", "rate", "CPU kept", "more, µs", "sensor, µs"],
             [

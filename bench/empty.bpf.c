@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Programs that do nothing, on the hooks of the tracepoint tier: the least that any sensor there can cost. */
-#include <bpf/bpf_helpers.h>
 #include <linux/bpf.h>
+/* The next wants its types. */
+#include <bpf/bpf_helpers.h>
 
 #define EMPTY(section, name) \
   SEC(section)               \
