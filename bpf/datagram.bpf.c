@@ -53,7 +53,7 @@ static __always_inline void fill_datagram(struct datagram *d, struct sk_buff *sk
 	d->packets = segments_of(skb);
 }
 
-static __always_inline int sent_body(void *ctx, struct sk_buff *skb, bool v6)
+static __always_inline int sent_body(void *ctx, struct sk_buff *skb, const bool v6, const int copy)
 {
 	struct sock *sk = BPF_CORE_READ(skb, sk);
 	struct net_connection *flow;
@@ -69,9 +69,9 @@ static __always_inline int sent_body(void *ctx, struct sk_buff *skb, bool v6)
 	d.cookie = cookie_of(sk, false);
 	d.direction = WIRE_EGRESS;
 	d.bytes = BPF_CORE_READ(skb, len) - (payload - BPF_CORE_READ(skb, data));
-	flow = count_datagram(ctx, &d, 0);
+	flow = count_datagram(ctx, &d, copy);
 	if (flow && may_be_dns(&d))
-		tell_dns(ctx, flow, WIRE_EGRESS, payload, d.bytes, false, 0);
+		tell_dns(ctx, flow, WIRE_EGRESS, payload, d.bytes, false, copy);
 	return 0;
 }
 
@@ -89,18 +89,20 @@ static __always_inline int received_body(void *ctx, struct sock *sk, struct sk_b
 	d.cookie = cookie_of(sk, false);
 	d.direction = WIRE_INGRESS;
 	d.bytes = BPF_CORE_READ(skb, len);
-	flow = count_datagram(ctx, &d, 0);
+	flow = count_datagram(ctx, &d, OF_RECEIVE);
 	if (flow && may_be_dns(&d))
-		tell_dns(ctx, flow, WIRE_INGRESS, BPF_CORE_READ(skb, data), d.bytes, false, 0);
+		tell_dns(ctx, flow, WIRE_INGRESS, BPF_CORE_READ(skb, data), d.bytes, false, OF_RECEIVE);
 	return 0;
 }
 
 /* From here on the memory can become another socket: its flows end. */
 static __always_inline int gone_body(struct sock *sk)
 {
+	struct wire_flow_counts *counts = counts_of_flows();
 	__u64 key = (__u64)sk;
 
-	bpf_map_delete_elem(&udp_sockets, &key);
+	if (!bpf_map_delete_elem(&udp_sockets, &key) && counts)
+		__sync_fetch_and_add(&counts->sockets_gone, 1);
 	return 0;
 }
 
@@ -109,13 +111,13 @@ static __always_inline int gone_body(struct sock *sk)
 SEC("fentry/ip_send_skb")
 int udp_send__fentry(__u64 *ctx)
 {
-	return IN_SCOPE() ? sent_body(ctx, (void *)ctx[1], false) : 0;
+	return IN_SCOPE() ? sent_body(ctx, (void *)ctx[1], false, OF_SEND) : 0;
 }
 
 SEC("fentry/ip6_send_skb")
 int udp_send6__fentry(__u64 *ctx)
 {
-	return IN_SCOPE() ? sent_body(ctx, (void *)ctx[0], true) : 0;
+	return IN_SCOPE() ? sent_body(ctx, (void *)ctx[0], true, OF_SEND6) : 0;
 }
 
 SEC("fentry/skb_consume_udp")
@@ -139,13 +141,13 @@ int udp_gone6__fentry(__u64 *ctx)
 SEC("kprobe/ip_send_skb")
 int udp_send__kprobe(struct pt_regs *ctx)
 {
-	return IN_SCOPE() ? sent_body(ctx, (void *)PT_REGS_PARM2(ctx), false) : 0;
+	return IN_SCOPE() ? sent_body(ctx, (void *)PT_REGS_PARM2(ctx), false, OF_SEND) : 0;
 }
 
 SEC("kprobe/ip6_send_skb")
 int udp_send6__kprobe(struct pt_regs *ctx)
 {
-	return IN_SCOPE() ? sent_body(ctx, (void *)PT_REGS_PARM1(ctx), true) : 0;
+	return IN_SCOPE() ? sent_body(ctx, (void *)PT_REGS_PARM1(ctx), true, OF_SEND6) : 0;
 }
 
 SEC("kprobe/skb_consume_udp")

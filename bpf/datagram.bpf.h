@@ -4,6 +4,11 @@
 #pragma once
 #include "socket.bpf.h"
 
+/* Rows of the scratch: those that send, and those that receive, can preempt each other. */
+#define OF_SEND 0
+#define OF_SEND6 1
+#define OF_RECEIVE 2
+
 SCRATCH(flow_scratch __weak, struct net_connection);
 SCRATCH(flow_cgroup __weak, struct cgroup_scratch);
 
@@ -28,6 +33,22 @@ struct {
 	__type(value, __u64);
 } udp_sockets __weak SEC(".maps");
 
+/* Mapped into user space: as long as nothing changes here it need not look at the maps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct wire_flow_counts);
+} flow_counts __weak SEC(".maps");
+
+static __always_inline struct wire_flow_counts *counts_of_flows(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&flow_counts, &zero);
+}
+
 /* One or, segmented by the network card, several datagrams of one size. */
 struct datagram {
 	struct sock *sk;
@@ -49,7 +70,7 @@ static __always_inline __u64 socket_number(struct sock *sk)
 	if (known)
 		return *known;
 	/* Two sockets on two CPUs at one time: the address tells them apart. */
-	number ^= key << 24;
+	number ^= address_of(sk) << 24;
 	if (bpf_map_update_elem(&udp_sockets, &key, &number, BPF_NOEXIST)) {
 		known = bpf_map_lookup_elem(&udp_sockets, &key);
 		return known ? *known : key;
@@ -77,9 +98,10 @@ static __always_inline struct net_connection *new_flow(void *ctx, const struct w
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net_connection *rec = scratch_of(&flow_scratch, copy);
 	bool sent = d->direction == WIRE_EGRESS;
+	struct wire_flow_counts *counts = counts_of_flows();
 	struct sock *sk = d->sk;
 
-	if (!rec)
+	if (!rec || !counts)
 		return NULL;
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
@@ -96,7 +118,9 @@ static __always_inline struct net_connection *new_flow(void *ctx, const struct w
 	rec->transport = IPPROTO_UDP;
 	rec->ip_version = version_of(d->local);
 	rec->direction = d->direction;
-	if (bpf_map_update_elem(&flows, key, rec, BPF_NOEXIST) && !bpf_map_lookup_elem(&flows, key)) {
+	if (!bpf_map_update_elem(&flows, key, rec, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&counts->made, 1);
+	} else if (!bpf_map_lookup_elem(&flows, key)) {
 		count_loss(WIRE_FLOWS_FULL, rec->hdr.time_ns);
 		return NULL;
 	}
@@ -148,10 +172,7 @@ static __always_inline void tell_dns(void *ctx, const struct net_connection *flo
 	if (!begin_record(&s->rec.on.hdr, direction == WIRE_EGRESS ? WIRE_DNS_QUERY : WIRE_DNS_ANSWER))
 		return;
 	s->rec.on.duration_ns = WIRE_NOT_COUNTED;
-	s->rec.on.source_bytes = WIRE_NOT_COUNTED;
-	s->rec.on.source_packets = WIRE_NOT_COUNTED;
-	s->rec.on.destination_bytes = WIRE_NOT_COUNTED;
-	s->rec.on.destination_packets = WIRE_NOT_COUNTED;
+	not_counted(&s->rec.on);
 	s->rec.full_size = size;
 	s->rec.pad0 = 0;
 	if (len > DNS_BYTES)
@@ -167,8 +188,6 @@ static __always_inline void tell_dns(void *ctx, const struct net_connection *flo
 	s->rec.message.len = len;
 	send_record(ctx, &activity, &s->rec.on.hdr, sizeof(s->rec) + len);
 }
-
-#define DNS_PORT 53
 
 static __always_inline bool may_be_dns(const struct datagram *d)
 {

@@ -4,6 +4,9 @@
  * and of 32-bit programs are not seen, their flows then have no remote end. */
 #include "datagram.bpf.h"
 
+/* The exits of the calls that receive; nothing preempts these, there is no IPv6 of its own here. */
+#define OF_ENDED_CALL OF_SEND6
+
 struct user_slice {
 	__u64 start, size;
 };
@@ -37,8 +40,6 @@ struct user_message {
 	__u64 flags;
 };
 #define MMSG_STRIDE 64
-/* include/linux/socket.h */
-#define MSG_PEEK 2
 
 static __always_inline void read_message(struct message_call *call, __u64 at)
 {
@@ -177,7 +178,8 @@ static __always_inline int receive_ends(void *ctx)
 	bpf_map_delete_elem(&message_calls, &id);
 	sk = (void *)call.sk;
 	if (sk)
-		count_message(ctx, sk, cookie_of(sk, false), WIRE_INGRESS, call.received, call.address, call.data, 0);
+		count_message(ctx, sk, cookie_of(sk, false), WIRE_INGRESS, call.received, call.address, call.data,
+			      OF_ENDED_CALL);
 	return 0;
 }
 
@@ -189,7 +191,7 @@ int udp_send__length(__u64 *ctx)
 
 	if (!in_scope((void *)bpf_get_current_task(), false) || !is_udp(sk))
 		return 0;
-	return sent_length(ctx, sk, ctx[1], bpf_get_socket_cookie(sk), 0);
+	return sent_length(ctx, sk, ctx[1], bpf_get_socket_cookie(sk), OF_SEND);
 }
 
 SEC("tp_btf/sock_recv_length")
@@ -201,7 +203,7 @@ int udp_receive__length(__u64 *ctx)
 		return 0;
 	if ((int)ctx[1] < 0 || (ctx[2] & MSG_PEEK))
 		return 0;
-	return received_length(ctx, sk, ctx[1], bpf_get_socket_cookie(sk), 0);
+	return received_length(ctx, sk, ctx[1], bpf_get_socket_cookie(sk), OF_RECEIVE);
 }
 
 SEC("tracepoint/syscalls/sys_enter_sendto")

@@ -196,19 +196,24 @@ static __always_inline bool overlay_inode_is_upper(struct inode *inode)
 #if defined(__TARGET_ARCH_x86)
 #define X86_THREAD_SIZE 16384
 #define X86_USER32_CS 0x23
-static __always_inline __s32 current_syscall(void)
+static __always_inline void read_current_registers(struct pt_regs *to)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	unsigned long number = 0, segment = 0;
 	void *regs;
 
 	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
 		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	else
 		regs = BPF_CORE_READ(task, stack) + X86_THREAD_SIZE - sizeof(struct pt_regs);
-	bpf_probe_read_kernel(&number, sizeof(number), regs + __builtin_offsetof(struct pt_regs, orig_rax));
-	bpf_probe_read_kernel(&segment, sizeof(segment), regs + __builtin_offsetof(struct pt_regs, cs));
-	return segment == X86_USER32_CS ? -1 : (__s32)number;
+	bpf_probe_read_kernel(to, sizeof(*to), regs);
+}
+
+static __always_inline __s32 current_syscall(void)
+{
+	struct pt_regs regs = {};
+
+	read_current_registers(&regs);
+	return regs.cs == X86_USER32_CS ? -1 : (__s32)regs.orig_rax;
 }
 #else
 static __always_inline __s32 current_syscall(void)

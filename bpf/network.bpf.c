@@ -12,6 +12,22 @@ SCRATCH(connection_scratch, struct net_connection);
 SCRATCH(connection_cgroup, struct cgroup_scratch);
 SCRATCH(endpoint_scratch, struct net_endpoint);
 SCRATCH(endpoint_cgroup, struct cgroup_scratch);
+/* The same for the programs that can be preempted by, or preempt, those of the tracepoint. */
+SCRATCH(accept_scratch, struct net_connection);
+SCRATCH(accept_cgroup, struct cgroup_scratch);
+SCRATCH(bind_scratch, struct net_endpoint);
+SCRATCH(bind_cgroup, struct cgroup_scratch);
+
+/* In the place of a copy's number: a program with a row of its own. */
+#define OF_ACCEPT COPIES
+#define OF_RECEIVED (COPIES + 1)
+#define OF_BIND COPIES
+#define OF_BIND6 (COPIES + 1)
+
+static __always_inline void *row_of(void *of_copies, void *of_others, const int copy)
+{
+	return copy < COPIES ? scratch_of(of_copies, copy) : scratch_of(of_others, copy - COPIES);
+}
 
 /* Connections in scope, by socket: the record that is told next, as far as it is known. An entry goes when its
  * connection ends, or is overwritten when the kernel gives the memory to another connection. */
@@ -61,14 +77,14 @@ static __always_inline void fill_owner(void *ctx, struct net_connection *rec, st
 	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
 	rec->hdr.incomplete = 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &connection_cgroup, copy);
+	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&connection_cgroup, &accept_cgroup, copy));
 }
 
 /* The connection, made or taken by the current task, in the program's scratch. */
 static __always_inline struct net_connection *new_connection(void *ctx, struct sock *sk, __u64 cookie, __u8 direction,
 							     __u8 phase, const int copy)
 {
-	struct net_connection *rec = scratch_of(&connection_scratch, copy);
+	struct net_connection *rec = row_of(&connection_scratch, &accept_scratch, copy);
 
 	if (!rec)
 		return NULL;
@@ -101,14 +117,6 @@ static __always_inline void send_connection(void *ctx, struct net_connection *re
 		return;
 	rec->hdr.incomplete = incomplete;
 	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
-}
-
-static __always_inline void not_counted(struct net_connection *rec)
-{
-	rec->source_bytes = WIRE_NOT_COUNTED;
-	rec->destination_bytes = WIRE_NOT_COUNTED;
-	rec->source_packets = WIRE_NOT_COUNTED;
-	rec->destination_packets = WIRE_NOT_COUNTED;
 }
 
 static __always_inline __u64 since(__u64 start_ns)
@@ -220,12 +228,12 @@ static __always_inline int ends(void *ctx, struct sock *sk, struct net_connectio
 static __always_inline int send_endpoint(void *ctx, struct sock *sk, __u16 kind, const bool can_ask, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct net_endpoint *rec = scratch_of(&endpoint_scratch, copy);
+	struct net_endpoint *rec = row_of(&endpoint_scratch, &bind_scratch, copy);
 
 	if (!rec || !begin_record(&rec->hdr, kind))
 		return 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &endpoint_cgroup, copy);
+	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&endpoint_cgroup, &bind_cgroup, copy));
 	rec->cookie = cookie_of(sk, can_ask);
 	rec->port = put_local(rec->ip, sk);
 	rec->netns = netns_of(sk);
@@ -247,9 +255,9 @@ static __always_inline int listen_body(void *ctx, struct sock *sk, const bool ca
 	return send_endpoint(ctx, sk, WIRE_NET_LISTEN, can_ask, copy);
 }
 
-static __always_inline int bind_body(void *ctx, struct sock *sk)
+static __always_inline int bind_body(void *ctx, struct sock *sk, const int copy)
 {
-	return is_internet(sk) ? send_endpoint(ctx, sk, WIRE_NET_BIND, false, 0) : 0;
+	return is_internet(sk) ? send_endpoint(ctx, sk, WIRE_NET_BIND, false, copy) : 0;
 }
 
 /* ---- inet_sock_set_state(sk, before, after) ---- */
@@ -296,7 +304,7 @@ static __always_inline int accept_body(void *ctx, struct sock *sk, const bool ca
 	sk = tcp_of(sk);
 	if (!sk)
 		return 0;
-	rec = new_connection(ctx, sk, cookie, WIRE_INGRESS, WIRE_CONNECTED, 0);
+	rec = new_connection(ctx, sk, cookie, WIRE_INGRESS, WIRE_CONNECTED, OF_ACCEPT);
 	if (!rec)
 		return 0;
 	remember(sk, rec);
@@ -331,7 +339,7 @@ static __always_inline int received_body(void *ctx, struct file *file)
 	key = (__u64)sk;
 	rec = bpf_map_lookup_elem(&connections, &key);
 	if (rec)
-		fill_owner(ctx, rec, task, 0);
+		fill_owner(ctx, rec, task, OF_RECEIVED);
 	return 0;
 }
 
@@ -391,23 +399,23 @@ int net_received_more__kprobe(struct pt_regs *ctx)
 }
 
 /* inet_bind(sock, address, length) and inet6_bind: 0 when the socket is bound. */
-static __always_inline int bound(void *ctx, struct socket *socket, int result)
+static __always_inline int bound(void *ctx, struct socket *socket, int result, const int copy)
 {
 	if (result || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	return bind_body(ctx, BPF_CORE_READ(socket, sk));
+	return bind_body(ctx, BPF_CORE_READ(socket, sk), copy);
 }
 
 SEC("fexit/inet_bind")
 int net_bind__fexit(__u64 *ctx)
 {
-	return bound(ctx, (struct socket *)ctx[0], ctx[3]);
+	return bound(ctx, (struct socket *)ctx[0], ctx[3], OF_BIND);
 }
 
 SEC("fexit/inet6_bind")
 int net_bind6__fexit(__u64 *ctx)
 {
-	return bound(ctx, (struct socket *)ctx[0], ctx[3]);
+	return bound(ctx, (struct socket *)ctx[0], ctx[3], OF_BIND6);
 }
 
 SEC("kprobe/inet_bind")
@@ -428,7 +436,7 @@ static __always_inline int bind_returns(struct pt_regs *ctx)
 {
 	__u64 socket;
 
-	return call_ends(&socket) ? bound(ctx, (void *)socket, PT_REGS_RC(ctx)) : 0;
+	return call_ends(&socket) ? bound(ctx, (void *)socket, PT_REGS_RC(ctx), OF_BIND) : 0;
 }
 
 SEC("kretprobe/inet_bind")
@@ -459,5 +467,5 @@ int net_bind__exit_bind(struct sys_exit_ctx *ctx)
 	if (!call_ends(&fd) || ctx->ret)
 		return 0;
 	sk = sock_of_descriptor(fd);
-	return sk ? bind_body(ctx, sk) : 0;
+	return sk ? bind_body(ctx, sk, OF_BIND) : 0;
 }

@@ -8,10 +8,9 @@
 /* bpf_get_socket_cookie can be called here: versions of the same programs differ in it only. */
 const volatile __u32 socket_cookies __weak = 0;
 
-struct end {
-	__u8 ip[16];
-	__u32 port;
-};
+#define DNS_PORT 53
+/* include/linux/socket.h */
+#define MSG_PEEK 2
 
 static __always_inline void put_ipv4(__u8 *to, __u32 address)
 {
@@ -79,6 +78,23 @@ static __always_inline struct sock *sock_of_file(struct file *file)
 		return NULL;
 	socket = BPF_CORE_READ(file, private_data);
 	return BPF_CORE_READ(socket, sk);
+}
+
+/* A pointer as a number: with what the verifier knows to be one, nothing can be calculated. */
+static __always_inline __u64 address_of(void *pointer)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &pointer);
+	return address;
+}
+
+static __always_inline void not_counted(struct net_connection *rec)
+{
+	rec->source_bytes = WIRE_NOT_COUNTED;
+	rec->destination_bytes = WIRE_NOT_COUNTED;
+	rec->source_packets = WIRE_NOT_COUNTED;
+	rec->destination_packets = WIRE_NOT_COUNTED;
 }
 
 /* The socket behind a descriptor of the current process; NULL: no socket. */

@@ -93,7 +93,9 @@ enum wire_kind {
 	WIRE_FILE_MKNOD = 22,
 	WIRE_FILE_XATTR_SET = 23,
 	WIRE_FILE_UTIMES = 24,
-	WIRE_KIND_END = 63 /* the largest and one */
+	/* Not an event: bytes of a TCP connection to a name server. */
+	WIRE_DNS_PART = 63,
+	WIRE_KIND_END = 64 /* the largest and one */
 };
 
 /* Things that a program may fail to read; the record's header names them, the agent reports them as

@@ -85,6 +85,13 @@ struct wire_flow_key {
 };
 WIRE_ASSERT(sizeof(struct wire_flow_key) == 32);
 
+/* Map "flow_counts", one entry, mapped into user space. */
+struct wire_flow_counts {
+	__u64 made;         /* flows that were put into the map; user space takes them out */
+	__u64 sockets_gone; /* sockets that had flows and were closed */
+};
+WIRE_ASSERT(sizeof(struct wire_flow_counts) == 16);
+
 /* The largest UDP message that servers send (RFC 6891 suggests 4096). */
 #define DNS_BYTES 4096
 
@@ -96,6 +103,18 @@ struct net_payload {
 	struct wire_slice message;
 };
 WIRE_ASSERT(sizeof(struct net_payload) == sizeof(struct net_connection) + 16);
+
+/* What a process wrote to, or read from, a TCP connection to a name server; user space finds the messages in it. */
+struct net_dns_part {
+	struct net_connection on;
+	__u64 stream; /* a number that no other connection has or had */
+	__u64 offset; /* bytes before these, in this direction */
+	__u64 size;   /* what was written or read; more than the bytes that follow where these could not be read */
+	struct wire_slice bytes;
+	__u32 answer; /* 1: from the name server */
+	__u32 pad0;
+};
+WIRE_ASSERT(sizeof(struct net_dns_part) == sizeof(struct net_connection) + 3 * 8 + 8 + 8);
 
 #define UNIX_PATH_BYTES 108
 

@@ -48,7 +48,8 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       pipeline_(host, pipeline_settings(options, *sensor_)),
       losses_(sensor_->counters()),
       stats_interval_s_(options.stats_interval_s) {
-  if (const Map* flows = sensor_->flows()) flows_.emplace(*flows, sensor_->udp_sockets(), sensor_->sequence_base());
+  if (const Map* flows = sensor_->flows())
+    flows_.emplace(*flows, sensor_->udp_sockets(), sensor_->flow_counts(), sensor_->sequence_base());
 }
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
@@ -115,10 +116,11 @@ Result<std::size_t> Collector::drain(bool last) {
   if (merges_) merger_.begin_round(boot_clock_ns());
   for (EventSource& source : sensor_->sources()) {
     std::size_t here = 0;
+    std::uint64_t last_ns = 0;
     auto consumed = source.consume([&](const EventView& view) {
       if (view.lost != 0) return Visit::go_on;  // the programs count their losses by themselves, by kind
       if (merges_) {
-        merger_.add(view.bytes);
+        last_ns = merger_.add(view.bytes);
       } else {
         take(view.bytes);
       }
@@ -128,6 +130,7 @@ Result<std::size_t> Collector::drain(bool last) {
     });
     if (!consumed) return std::move(consumed).error();
     records += *consumed;
+    if (here >= records_a_turn) merger_.read_up_to(last_ns);
   }
   if (merges_) {
     merger_.give(last, [&](Bytes bytes) {

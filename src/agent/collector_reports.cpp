@@ -122,12 +122,19 @@ void Collector::tell_suppressed() {
 
 Result<> Collector::tell_flows(bool all) {
   if (!flows_) return {};
-  NIGHTJAR_CHECK(flows_->sweep(boot_clock_ns(), all, [this](Bytes record) { pipeline_.take(record, batch_.text); }));
+  NIGHTJAR_CHECK(flows_->sweep(boot_clock_ns(), all, [&](Bytes record) {
+    // Not before the records that still wait for others: some are of the same process, and older.
+    if (merges_ && !all) {
+      merger_.add(record);
+    } else {
+      pipeline_.take(record, batch_.text);
+    }
+  }));
   return flush();
 }
 
 std::uint64_t Collector::happened(unsigned wire_kind) const {
-  return losses_.happened(wire_kind) + (flows_ ? flows_->told(wire_kind) : 0);
+  return losses_.happened(wire_kind) + (flows_ ? flows_->told(wire_kind) : 0) + pipeline_.dns_over_tcp(wire_kind);
 }
 
 std::string Collector::stats_json() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/flows.hpp"
 
+#include <atomic>
 #include <set>
 
 namespace nightjar {
@@ -11,23 +12,31 @@ constexpr std::uint64_t second = 1'000'000'000;
 constexpr std::uint64_t idle_ns = 30 * second;
 constexpr std::uint64_t summary_every_ns = 60 * second;
 
-Result<std::vector<wire_flow_key>> keys_of(const Map& flows) {
-  std::vector<wire_flow_key> keys;
-  NIGHTJAR_CHECK(flows.for_each_key([&](std::span<const std::byte> bytes) {
-    wire_flow_key key;
-    std::memcpy(&key, bytes.data(), sizeof key);
-    keys.push_back(key);
+constexpr std::uint64_t look_every_ns = 5 * second;
+
+struct Found {
+  wire_flow_key key;
+  net_connection flow;
+};
+
+Result<std::vector<Found>> flows_in(const Map& flows) {
+  std::vector<Found> found;
+  NIGHTJAR_CHECK(flows.for_each([&](std::span<const std::byte> key, std::span<const std::byte> value) {
+    Found& one = found.emplace_back();
+    std::memcpy(&one.key, key.data(), sizeof one.key);
+    std::memcpy(&one.flow, value.data(), sizeof one.flow);
     return true;
   }));
-  return keys;
+  return found;
 }
 
 /// The numbers of the sockets that there are.
 Result<std::set<std::uint64_t>> numbers_of(const Map& sockets) {
   std::set<std::uint64_t> numbers;
-  NIGHTJAR_CHECK(sockets.for_each_key([&](std::span<const std::byte> key) {
+  NIGHTJAR_CHECK(sockets.for_each([&](std::span<const std::byte> /*socket*/, std::span<const std::byte> value) {
     std::uint64_t number = 0;
-    if (sockets.get(key, std::as_writable_bytes(std::span(&number, 1)))) numbers.insert(number);
+    std::memcpy(&number, value.data(), sizeof number);
+    numbers.insert(number);
     return true;
   }));
   return numbers;
@@ -35,25 +44,46 @@ Result<std::set<std::uint64_t>> numbers_of(const Map& sockets) {
 
 }  // namespace
 
+/// As it is at the end: it may have been counted on since it was looked at.
+Result<net_connection> Flows::take(const wire_flow_key& key) {
+  net_connection flow{};
+  const auto key_bytes = std::as_bytes(std::span(&key, 1));
+  const auto value_bytes = std::as_writable_bytes(std::span(&flow, 1));
+  auto taken = can_take_ ? flows_.take(key_bytes, value_bytes) : Result<>(Error(errc::unsupported, ""));
+  if (!taken && taken.error().code() == errc::unsupported) {
+    can_take_ = false;
+    NIGHTJAR_CHECK(flows_.get(key_bytes, value_bytes));
+    NIGHTJAR_CHECK(flows_.erase(key_bytes));
+  } else if (!taken) {
+    return std::move(taken).error();
+  }
+  ++taken_;
+  return flow;
+}
+
 Result<> Flows::sweep(std::uint64_t now_ns, bool all, const std::function<void(Bytes)>& tell) {
+  const std::uint64_t gone = std::atomic_ref(counts_.sockets_gone).load();
+  if (std::atomic_ref(counts_.made).load() == taken_) return {};
+  if (!all && gone == gone_seen_ && now_ns < next_look_ns_) return {};
+  gone_seen_ = gone;
+  next_look_ns_ = now_ns + look_every_ns;
   // Flows first: a socket that is not among those read later is gone.
-  const auto keys = NIGHTJAR_TRY(keys_of(flows_));
-  if (keys.empty()) return {};
+  const auto found = NIGHTJAR_TRY(flows_in(flows_));
   std::set<std::uint64_t> numbers;
   if (sockets_ != nullptr) numbers = NIGHTJAR_TRY(numbers_of(*sockets_));
-  for (const wire_flow_key& key : keys) {
-    const auto flow = flows_.get<wire_flow_key, net_connection>(key);
-    if (!flow) continue;  // the kernel gave the key twice
-    const std::uint64_t last = flow->start_ns + flow->duration_ns;
-    const bool gone = sockets_ != nullptr && !numbers.contains(key.socket);
-    if (all || gone || now_ns > last + idle_ns) {
-      NIGHTJAR_CHECK(flows_.erase_key(key));
-      tell_one(key, *flow, now_ns, true, tell);
+  for (const auto& [key, flow] : found) {
+    const std::uint64_t last = flow.start_ns + flow.duration_ns;
+    const bool is_gone = sockets_ != nullptr && !numbers.contains(key.socket);
+    if (all || is_gone || now_ns > last + idle_ns) {
+      auto taken = take(key);
+      if (!taken && taken.error().code() == errc::not_found) continue;  // the kernel gave the key twice
+      if (!taken) return std::move(taken).error();
+      tell_one(key, *taken, now_ns, true, tell);
       continue;
     }
     const auto told = told_.find(key);
-    if (now_ns > (told == told_.end() ? flow->start_ns : told->second.at_ns) + summary_every_ns)
-      tell_one(key, *flow, now_ns, false, tell);
+    if (now_ns > (told == told_.end() ? flow.start_ns : told->second.at_ns) + summary_every_ns)
+      tell_one(key, flow, now_ns, false, tell);
   }
   return {};
 }

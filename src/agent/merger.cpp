@@ -13,15 +13,19 @@ constexpr std::uint64_t stamp_to_send_ns = 20'000'000;
 
 }  // namespace
 
-void Merger::add(Bytes record) {
-  if (record.size() < sizeof(wire_header)) return;  // cannot be one of ours; nothing to order it by
+std::uint64_t Merger::add(Bytes record) {
+  if (record.size() < sizeof(wire_header)) return 0;  // cannot be one of ours; nothing to order it by
   Held held;
   held.words.resize((record.size() + 7) / 8);
   std::memcpy(held.words.data(), record.data(), record.size());
   held.size = record.size();
   held.time_ns = as_wire<wire_header>(std::as_bytes(std::span(held.words))).time_ns;
   held.order = order_++;
-  held_.push_back(std::move(held));
+  return held_.emplace_back(std::move(held)).time_ns;
+}
+
+void Merger::read_up_to(std::uint64_t time_ns) {
+  ripe_before_ns_ = std::min(ripe_before_ns_, time_ns > stamp_to_send_ns ? time_ns - stamp_to_send_ns : 0);
 }
 
 void Merger::begin_round(std::uint64_t now_ns) {

@@ -15,9 +15,13 @@ namespace nightjar {
 /// most what two rounds of all buffers hold.
 class Merger {
  public:
-  void add(Bytes record);
+  /// Returns the time that it bears.
+  std::uint64_t add(Bytes record);
   /// Call before a round of reading, with the boot clock.
   void begin_round(std::uint64_t now_ns);
+  /// In a round: of some buffer only the records up to this one were read. Those behind it may be older than what other
+  /// buffers had.
+  void read_up_to(std::uint64_t time_ns);
   /// Gives what is ripe, oldest first; everything when `all`.
   void give(bool all, const std::function<void(Bytes)>& take);
   [[nodiscard]] bool empty() const { return held_.empty(); }

@@ -144,6 +144,8 @@ void Pipeline::take(Bytes bytes, std::string& out) {
     case WIRE_DNS_QUERY:
     case WIRE_DNS_ANSWER:
       return on_dns(*record, out);
+    case WIRE_DNS_PART:
+      return on_dns_part(*record, out);
     case WIRE_UNIX_CONNECT:
       return on_unix(*record, out);
     case WIRE_NET_LISTEN:

@@ -12,6 +12,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "agent/dns_streams.hpp"
 #include "agent/filter.hpp"
 #include "agent/host.hpp"
 #include "agent/image.hpp"
@@ -70,7 +71,11 @@ class Pipeline {
   [[nodiscard]] std::uint64_t sent(Kind kind) const;
   [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
   [[nodiscard]] std::uint64_t malformed() const { return malformed_; }
-  [[nodiscard]] std::uint64_t malformed_dns() const { return malformed_dns_; }
+  [[nodiscard]] std::uint64_t malformed_dns() const { return malformed_dns_ + dns_streams_.malformed(); }
+  /// Messages found in TCP connections: the kernel side counts those of UDP only.
+  [[nodiscard]] std::uint64_t dns_over_tcp(unsigned wire_kind) const {
+    return wire_kind == WIRE_DNS_QUERY ? dns_over_tcp_[0] : wire_kind == WIRE_DNS_ANSWER ? dns_over_tcp_[1] : 0;
+  }
   [[nodiscard]] const ProcessTable& processes() const { return processes_; }
   [[nodiscard]] const Host& host() const { return host_; }
 
@@ -98,6 +103,8 @@ class Pipeline {
   void on_endpoint(Bytes record, std::string& out);
   void on_unix(Bytes record, std::string& out);
   void on_dns(Bytes record, std::string& out);
+  void on_dns_part(Bytes record, std::string& out);
+  void tell_dns(Bytes record, std::string_view text, bool whole, std::string& out);
   void dns_facts(const DnsMessage& message, bool answer);
 
   /// An exec record or a snapshot, once its argv and environment are there.
@@ -176,6 +183,8 @@ class Pipeline {
   std::uint64_t sent_in_all_ = 0;
   std::uint64_t malformed_ = 0;
   std::uint64_t malformed_dns_ = 0;
+  DnsStreams dns_streams_;
+  std::array<std::uint64_t, 2> dns_over_tcp_{};  // queries, answers
   std::map<Kind, std::uint64_t> sent_;
 };
 

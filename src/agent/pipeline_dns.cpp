@@ -46,11 +46,16 @@ void addresses_json(std::string& to, const DnsMessage& message) {
 
 void Pipeline::on_dns(Bytes record, std::string& out) {
   const auto& payload = as_wire<net_payload>(record);
-  const auto kind = static_cast<Kind>(payload.on.hdr.kind);
-  if (!wanted(kind)) return;
+  if (!wanted(static_cast<Kind>(payload.on.hdr.kind))) return;
   const std::string_view text = text_of(record, payload.message);
+  tell_dns(record, text, text.size() >= payload.full_size, out);
+}
+
+void Pipeline::tell_dns(Bytes record, std::string_view text, bool whole, std::string& out) {
+  const auto& payload = as_wire<net_payload>(record);
+  const auto kind = static_cast<Kind>(payload.on.hdr.kind);
   const bool unread = (payload.on.hdr.incomplete & WIRE_MISSING_DNS) != 0;
-  const auto message = parse_dns(std::as_bytes(std::span(text)), text.size() >= payload.full_size);
+  const auto message = parse_dns(std::as_bytes(std::span(text)), whole);
   // What goes to port 53 need not be DNS, and an answer must be one.
   if (!unread && (!message || message->is_answer != (kind == Kind::dns_answer))) {
     ++malformed_dns_;
@@ -63,6 +68,27 @@ void Pipeline::on_dns(Bytes record, std::string& out) {
   facts_[Fact::dns_type] = kind == Kind::dns_query ? R"("query")" : R"("answer")";
   if (message) dns_facts(*message, kind == Kind::dns_answer);
   finish(kind, record, out);
+}
+
+/// Over TCP: the messages in what a process wrote or read.
+void Pipeline::on_dns_part(Bytes record, std::string& out) {
+  const auto& part = as_wire<net_dns_part>(record);
+  const Kind kind = part.answer != 0 ? Kind::dns_answer : Kind::dns_query;
+  if (!wanted(kind)) return;
+  net_payload payload{};
+  payload.on = part.on;
+  payload.on.hdr.size = sizeof payload;
+  payload.on.hdr.kind = static_cast<std::uint16_t>(kind);
+  payload.on.hdr.cpu = 0xffff;  // none: a message may have come in parts
+  const auto tell = [&](std::string_view message, std::uint32_t incomplete) {
+    payload.on.hdr.seq = settings_.sequence_base + dns_over_tcp_[0] + dns_over_tcp_[1];
+    payload.on.hdr.incomplete = incomplete;
+    ++dns_over_tcp_[part.answer != 0 ? 1 : 0];
+    tell_dns(std::as_bytes(std::span(&payload, 1)), message, true, out);
+  };
+  dns_streams_.add(
+      {part.stream, part.answer != 0, part.offset, part.size, text_of(record, part.bytes)},
+      [&](std::string_view message) { tell(message, 0); }, [&] { tell({}, WIRE_MISSING_DNS); });
 }
 
 void Pipeline::dns_facts(const DnsMessage& message, bool answer) {

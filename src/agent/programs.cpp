@@ -214,22 +214,27 @@ const std::vector<GroupSpec>& program_groups() {
       {"udp",
        {{Kind::udp_send, "udp_send"},
         {Kind::udp_receive, "udp_receive"},
-        {Kind::dns_query, "udp_send"},
-        {Kind::dns_answer, "udp_receive"}},
+        {Kind::dns_query, "udp_send", {}, "dns_tcp"},
+        {Kind::dns_answer, "udp_receive", {}, "dns_tcp"}},
        {
            ProgramVersion("btf", {Program("udp_gone__fentry"), Program("udp_gone6__fentry").optional(),
                                   Program("udp_send__fentry"), Program("udp_send6__fentry").optional(),
-                                  Program("udp_receive__fentry")})
+                                  Program("udp_receive__fentry"), Program("dns_tcp__sent_fexit_more").optional(),
+                                  Program("dns_tcp__received_fexit_more").optional()})
                .require(Feature::fentry),
            ProgramVersion("kprobe", {Program("udp_gone__kprobe"), Program("udp_gone6__kprobe").optional(),
                                      Program("udp_send__kprobe"), Program("udp_send6__kprobe").optional(),
-                                     Program("udp_receive__kprobe")})
+                                     Program("udp_receive__kprobe"), Program("dns_tcp__sent_kprobe_more").optional(),
+                                     Program("dns_tcp__receives_kprobe_more").optional(),
+                                     Program("dns_tcp__received_kprobe_more").optional()})
                .require(Feature::kprobe),
-           ProgramVersion("tracepoint", {Program("udp_send__length"), Program("udp_receive__length"),
-                                         Program("udp_call__enter_sendto"), Program("udp_call__enter_sendmsg"),
-                                         Program("udp_call__enter_sendmmsg"), Program("udp_call__enter_recvfrom"),
-                                         Program("udp_call__enter_recvmsg"), Program("udp_call__exit_recvfrom"),
-                                         Program("udp_call__exit_recvmsg")})
+           ProgramVersion(
+               "tracepoint",
+               {Program("udp_send__length"), Program("udp_receive__length"), Program("udp_call__enter_sendto"),
+                Program("udp_call__enter_sendmsg"), Program("udp_call__enter_sendmmsg"),
+                Program("udp_call__enter_recvfrom"), Program("udp_call__enter_recvmsg"),
+                Program("udp_call__exit_recvfrom"), Program("udp_call__exit_recvmsg"),
+                Program("dns_tcp__sent_length_more").optional(), Program("dns_tcp__received_length_more").optional()})
                .require(Feature::tp_btf)
                .require(Feature::tracepoint),
        },
@@ -343,17 +348,19 @@ std::string_view degradation(Kind kind, std::string_view tier) {
   if (kind == Kind::memfd_create) return "files of huge pages are not seen";
   if (family == "file") return file_degradation(kind, tier);
   if (kind == Kind::process_snapshot) return "argv and environment are read from procfs";
-  if (kind == Kind::dns_query || kind == Kind::dns_answer) {
-    if (tier != "tracepoint") return "DNS over TCP is not seen";
-  }
+  if ((kind == Kind::dns_query || kind == Kind::dns_answer) && tier != "tracepoint")
+    return "of io_uring, 32-bit programs and sendmmsg, DNS over TCP is told without what was asked; over Multipath TCP "
+           "it is not seen";
   if (tier == "tracepoint") {
     if (kind == Kind::udp_send || kind == Kind::udp_receive)
       return "a flow ends by being idle only; the local address is the one that the socket is bound to; of io_uring, "
              "recvmmsg and 32-bit programs the remote end is not seen "
              "unless the socket is connected";
     if (kind == Kind::dns_query || kind == Kind::dns_answer)
-      return "only what goes through sendto, sendmsg, sendmmsg, recvfrom and recvmsg of 64-bit programs is seen, and "
-             "only over UDP";
+      return "over UDP only what goes through sendto, sendmsg, sendmmsg, recvfrom and recvmsg of 64-bit programs is "
+             "seen; over TCP, io_uring, 32-bit programs and sendmmsg are told without what was asked, and Multipath "
+             "TCP "
+             "is not seen";
     if (kind == Kind::accept || kind == Kind::bind || kind == Kind::unix_connect)
       return "io_uring and 32-bit programs are not seen: system call tracepoints do not show them";
     if (kind == Kind::close)

@@ -48,7 +48,8 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "path_rule_verdicts",
                                             "path_rule_drops",
                                             "path_rule_sets",
-                                            "path_rules_now"};
+                                            "path_rules_now",
+                                            "flow_counts"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -307,6 +308,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
       scope_tree_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flows") flows_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "flow_counts") flow_counts_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
     if (map.name() == "udp_sockets") udp_sockets_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {

@@ -18,6 +18,7 @@
 #include "nightjar/mapped_array.hpp"
 #include "nightjar/program_group.hpp"
 #include "wire/base.h"
+#include "wire/network.h"
 
 namespace nightjar {
 
@@ -68,6 +69,7 @@ class Sensor {
   [[nodiscard]] const Map* scope_tree() const { return scope_tree_ ? &*scope_tree_ : nullptr; }
   /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
   [[nodiscard]] const Map* flows() const { return flows_ ? &*flows_ : nullptr; }
+  [[nodiscard]] wire_flow_counts& flow_counts() const { return *flow_counts_->at<wire_flow_counts>(0); }
   [[nodiscard]] const Map* udp_sockets() const { return udp_sockets_ ? &*udp_sockets_ : nullptr; }
   /// The rules on paths, in the kernel.
   KernelRules& rules() { return rules_; }
@@ -119,6 +121,7 @@ class Sensor {
   std::optional<ReaderPage> reader_;
   RuleRoom rule_room_;
   KernelRules rules_;
+  std::optional<MappedArray> flow_counts_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;

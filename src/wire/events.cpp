@@ -112,9 +112,9 @@ constexpr EventInfo events[] = {
      "UDP: the first datagram that a process receives from an address and port, and, of a flow that began so, the "
      "summary."},
     {Kind::dns_query, "dns_query", "network", "event", network_category, R"(["protocol","info"])", "success", true,
-     Schema<net_payload>::fields, "A process asks a name server (UDP, port 53)."},
+     Schema<net_payload>::fields, "A process asks a name server (port 53, UDP or TCP)."},
     {Kind::dns_answer, "dns_answer", "network", "event", network_category, R"(["protocol","info"])", "success", true,
-     Schema<net_payload>::fields, "The answer of a name server reached the process that asked (UDP, port 53)."},
+     Schema<net_payload>::fields, "The answer of a name server reached the process that asked (port 53, UDP or TCP)."},
     {Kind::unix_connect, "unix_connect", "network", "event", network_category, R"(["connection","start"])", "success",
      true, Schema<net_unix>::fields, "A process connects to a unix socket that somebody listens on."},
     {Kind::create, "create", "file", "event", file_category, R"(["creation"])", "success", true,
@@ -390,6 +390,8 @@ std::string_view wire_kind_name(unsigned wire_kind) {
       return "cgroup";
     case WIRE_PATH_PART:
       return "path_part";
+    case WIRE_DNS_PART:
+      return "dns_part";
     case WIRE_SCOPE_FULL:
       return "process_tree";
     case WIRE_CONNECTIONS_FULL:

@@ -78,6 +78,8 @@ std::size_t fixed_size(unsigned kind) {
     case WIRE_DNS_QUERY:
     case WIRE_DNS_ANSWER:
       return sizeof(net_payload);
+    case WIRE_DNS_PART:
+      return sizeof(net_dns_part);
     case WIRE_UNIX_CONNECT:
       return sizeof(net_unix);
     case WIRE_NET_LISTEN:

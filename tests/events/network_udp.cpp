@@ -104,28 +104,41 @@ TEST(Udp, tells_two_sockets_apart_that_use_a_port_one_after_the_other) {
   expect_flows({"reused", "1"}, 2);
 }
 
-TEST(Dns, tells_question_and_answer_of_the_process_that_asked) {
-  const auto watched = udp({"dns", "1"});
-  const json& asked = watched.truth("dns");
-  const auto pid = asked.at("pid").get<std::int64_t>();
-  const auto queries = watched.stream.of("dns_query"), answers = watched.stream.of("dns_answer");
-  ASSERT_EQ(queries.size(), 2U);
-  ASSERT_EQ(answers.size(), 1U);  // the other one is no DNS
-  for (const json& event : {queries[0], queries[1], answers[0]}) {
-    EXPECT_EQ(at(event, "process.pid"), pid);
-    EXPECT_EQ(at(event, "source.port"), asked.at("port"));
+/// Questions and answers of one process, of which `malformed` were no DNS.
+void expect_dns(const std::string& what, const std::string& transport, std::size_t asked, std::size_t answered,
+                int malformed) {
+  const auto watched = udp({what, "1"});
+  const json& truth = watched.truth("dns");
+  auto events = watched.stream.of("dns_query");
+  const auto answers = watched.stream.of("dns_answer");
+  ASSERT_EQ(events.size(), asked);
+  ASSERT_EQ(answers.size(), answered);
+  events.insert(events.end(), answers.begin(), answers.end());
+  for (const json& event : events) {
+    EXPECT_EQ(at(event, "process.pid"), truth.at("pid"));
+    EXPECT_EQ(at(event, "source.port"), truth.at("port"));
     EXPECT_EQ(at(event, "destination.port"), 53);
+    EXPECT_EQ(at(event, "network.transport"), transport);
     EXPECT_EQ(at(event, "dns.question.name"), "www.example.org");
     EXPECT_EQ(at(event, "dns.question.type"), "A");
     EXPECT_EQ(at(event, "dns.id"), "4660");
   }
-  EXPECT_EQ(at(answers[0], "dns.response_code"), "NOERROR");
-  EXPECT_EQ(at(answers[0], "dns.resolved_ip"), json::array({"192.0.2.7"}));
-  ASSERT_EQ(at(answers[0], "dns.answers").size(), 2U);
-  EXPECT_EQ(at(answers[0], "dns.answers")[0].at("data"), "cdn.example.org");
+  for (const json& answer : answers) {
+    EXPECT_EQ(at(answer, "dns.response_code"), "NOERROR");
+    EXPECT_EQ(at(answer, "dns.resolved_ip"), json::array({"192.0.2.7"}));
+    ASSERT_EQ(at(answer, "dns.answers").size(), 2U);
+    EXPECT_EQ(at(answer, "dns.answers")[0].at("data"), "cdn.example.org");
+  }
   const auto stopped = watched.stream.of("sensor_stopped");
   ASSERT_EQ(stopped.size(), 1U);
-  EXPECT_EQ(at(stopped[0], "nightjar.stats.malformed_dns"), 1);
+  EXPECT_EQ(at(stopped[0], "nightjar.stats.malformed_dns"), malformed);
+}
+
+TEST(Dns, tells_question_and_answer_of_the_process_that_asked) {
+  expect_dns("dns", "udp", 2, 1, 1);
+}
+TEST(Dns, tells_what_is_asked_over_tcp_however_it_is_cut) {
+  expect_dns("dns_tcp", "tcp", 3, 2, 1);
 }
 
 void expect_unix(const std::string& what) {

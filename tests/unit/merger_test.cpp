@@ -32,6 +32,24 @@ TEST(Merger, holds_back_what_another_buffer_could_still_precede) {
   EXPECT_FALSE(merger.empty());
 }
 
+TEST(Merger, waits_for_a_buffer_that_was_not_read_to_its_end) {
+  Merger merger;
+  merger.begin_round(10 * second);
+  add(merger, 5 * second);
+  merger.begin_round(11 * second);
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{5 * second}));
+  // Two buffers: one has told all up to 9 s; the other still has what is older.
+  add(merger, 9 * second);
+  add(merger, 6 * second);
+  add(merger, 7 * second);
+  merger.begin_round(12 * second);
+  merger.read_up_to(7 * second);
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{6 * second}));
+  add(merger, 8 * second);
+  merger.begin_round(13 * second);
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{7 * second, 8 * second, 9 * second}));
+}
+
 TEST(Merger, gives_everything_in_order_at_the_end) {
   Merger merger;
   merger.begin_round(10 * second);

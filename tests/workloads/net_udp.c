@@ -2,12 +2,14 @@
 // net_udp LOG WHAT [N]: UDP, DNS and unix sockets in a network namespace of their own. What was done, by whom:
 // {"t":"flow","pid":..,"port":..,"peer_port":..,"sent":DATAGRAMS,"sent_bytes":..,"received":..,"received_bytes":..}
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 
@@ -161,6 +163,80 @@ static void dns(void) {
   waitpid(pid, NULL, 0);
 }
 
+static void write_all(int fd, const void* bytes, size_t size) {
+  if (write(fd, bytes, size) != (ssize_t)size) truth_die("write");
+}
+
+static void read_all(int fd, void* to, size_t size) {
+  for (size_t at = 0; at < size;) {
+    ssize_t n = read(fd, (char*)to + at, size - at);
+    if (n <= 0) truth_die("read");
+    at += (size_t)n;
+  }
+}
+
+// The server gets a question and answers in three segments, none of which is a message.
+static void answer_in_segments(int fd) {
+  unsigned char block[512], message[2 + sizeof(answers) - 1];
+  int on = 1;
+  TRUTH_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+  read_all(fd, block, 2 + sizeof(question) - 1);
+  message[0] = 0;
+  message[1] = sizeof(answers) - 1;
+  memcpy(message + 2, answers, sizeof(answers) - 1);
+  write_all(fd, message, 1);
+  usleep(20000);
+  write_all(fd, message + 1, 20);
+  usleep(20000);
+  write_all(fd, message + 21, sizeof(message) - 21);
+}
+
+static void read_answer(int fd) {
+  unsigned char length[2], block[512];
+  if (recv(fd, length, 1, MSG_PEEK) != 1) truth_die("recv");
+  read_all(fd, length, 2);
+  read_all(fd, block, length[1]);
+}
+
+// Three questions over one connection: with two parts at once, as glibc asks; in pieces; and one that gets no DNS.
+static void dns_tcp(void) {
+  struct address a = parse_address("127.0.0.1", 53);
+  int server = socket(AF_INET, SOCK_STREAM, 0);
+  TRUTH_CHECK(bind(server, &a.any, a.size));
+  TRUTH_CHECK(listen(server, 1));
+  pid_t pid = fork();
+  if (!pid) {
+    unsigned char block[512];
+    int fd = accept(server, NULL, NULL);
+    answer_in_segments(fd);
+    answer_in_segments(fd);
+    read_all(fd, block, 2 + sizeof(question) - 1);
+    write_all(fd, "\0\3abc", 5);
+    _exit(0);
+  }
+  int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+  TRUTH_CHECK(connect(fd, &a.any, a.size));
+  TRUTH_CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)));
+  unsigned char length[2] = {0, sizeof(question) - 1}, block[512];
+  struct iovec parts[2] = {{.iov_base = length, .iov_len = 2},
+                           {.iov_base = (void*)question, .iov_len = sizeof(question) - 1}};
+  if (writev(fd, parts, 2) != (ssize_t)sizeof(question) + 1) truth_die("writev");
+  read_answer(fd);
+  write_all(fd, length, 1);
+  if (send(fd, length + 1, 1, 0) != 1) truth_die("send");
+  write_all(fd, question, 13);
+  struct msghdr message = {.msg_iov = parts + 1, .msg_iovlen = 1};
+  parts[1].iov_base = (char*)question + 13;
+  parts[1].iov_len = sizeof(question) - 1 - 13;
+  if (sendmsg(fd, &message, 0) != (ssize_t)parts[1].iov_len) truth_die("sendmsg");
+  read_answer(fd);
+  write_all(fd, length, 2);
+  write_all(fd, question, sizeof(question) - 1);
+  read_all(fd, block, 5);
+  truth("\"t\":\"dns\",\"pid\":%d,\"port\":%d", getpid(), local_port(fd));
+  waitpid(pid, NULL, 0);
+}
+
 static void unix_connect(const char* dir, int abstract) {
   struct sockaddr_un a = {.sun_family = AF_UNIX};
   int length = snprintf(a.sun_path + abstract, sizeof(a.sun_path) - 1, "%s/socket", dir);
@@ -206,6 +282,8 @@ int main(int argc, char** argv) {
     reused();
   else if (!strcmp(what, "dns"))
     dns();
+  else if (!strcmp(what, "dns_tcp"))
+    dns_tcp();
   else if (!strcmp(what, "unix"))
     unix_connect(argv[3], 0);
   else if (!strcmp(what, "abstract"))
