@@ -39,7 +39,7 @@ struct bpf_map_def SEC("maps") seen = {
 	.key_size = sizeof(__u32),
 	.value_size = sizeof(__u64),
 	.max_entries = 17,
-	.map_flags = BPF_F_NO_PREALLOC,
+	.map_flags = BPF_F_ZERO_SEED,
 };
 
 struct bpf_map_def SEC("maps") old_jumps = {
