@@ -52,6 +52,8 @@ struct {
 	__type(value, struct wire_reader);
 } reader __weak SEC(".maps");
 
+#include "scalar_rules.bpf.h"
+
 /* A program and its stand-ins. */
 #define COPIES 3
 
@@ -85,7 +87,7 @@ static __always_inline struct wire_counter *counter_of(__u32 kind)
 }
 
 /* Fills the header and counts the record as happened. False: nothing can be sent (never, for a kind that exists). */
-static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
+static __always_inline bool begin_unasked(struct wire_header *hdr, __u16 kind)
 {
 	struct wire_counter *counter = counter_of(kind);
 
@@ -99,6 +101,21 @@ static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
 	hdr->incomplete = 0;
 	hdr->is_self = 0;
 	return true;
+}
+
+static __always_inline bool held_back(__u16 kind, bool drop)
+{
+	struct wire_counter *counter = drop ? counter_of(kind) : NULL;
+
+	if (counter)
+		counter->suppressed++;
+	return drop;
+}
+
+/* The same for what the current task does, unless a rule drops it: then false. */
+static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
+{
+	return !held_back(kind, scalar_drop_current(kind)) && begin_unasked(hdr, kind);
 }
 
 static __always_inline struct wire_counter *note_loss(__u32 kind, __u64 now)

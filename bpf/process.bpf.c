@@ -153,6 +153,7 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 		return 0;
 	rec = &s->rec;
 	fill_task(&rec->task, task, direct);
+	scalar_note_exec(rec->task.pid, rec->hdr.time_ns);
 	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup, copy);
 	at = fill_image(s, task, path_row_of(PATH_OF_EXEC, copy));
 	rec->args_count = KREAD(bprm, argc);

@@ -135,6 +135,7 @@ enum wire_missing {
 	WIRE_CUT_PATH = 1 << 20,
 	WIRE_CUT_OLD_PATH = 1 << 21,
 	WIRE_MISSING_SIZE = 1 << 22,
+	WIRE_MISSING_HASH = 1 << 23, /* of the executable: found out by user space */
 };
 
 struct wire_header {
@@ -191,8 +192,9 @@ struct wire_counter {
 	__u64 last_lost_ns;
 	__u64 epoch; /* the reader's epoch at the last loss */
 	__u64 unscratched; /* those of `lost` for which no scratch memory was free */
+	__u64 suppressed; /* held back by rules; not in `happened`: they take no sequence number */
 };
-WIRE_ASSERT(sizeof(struct wire_counter) == 48);
+WIRE_ASSERT(sizeof(struct wire_counter) == 56);
 
 /* Which processes the programs look at (constant "scope_mode"). */
 enum wire_scope {
@@ -213,7 +215,7 @@ WIRE_ASSERT(sizeof(struct wire_scope_entry) == 16);
 struct wire_reader {
 	__u64 epoch; /* goes up each time the reader has told the losses */
 	__u32 idle; /* the reader waits: the next record wakes it and clears this */
-	__u32 pad0;
+	__u32 rules; /* in force: wire/scalar_rules.h */
 };
 WIRE_ASSERT(sizeof(struct wire_reader) == 16);
 

@@ -22,12 +22,16 @@ constexpr std::uint64_t flows_every_ns = second;
 constexpr std::size_t write_bytes = 256 << 10;
 constexpr std::size_t records_a_turn = 16384;
 
-Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor& sensor) {
+Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor& sensor, const Outputs& outputs,
+                                     HashGate* gate) {
   Pipeline::Settings settings;
   settings.wanted = options.wanted;
   settings.format = options.format;
   settings.filter = options.filter;
   settings.user_names = options.user_names;
+  settings.both_formats = outputs.want(options.format == Format::ecs ? Format::ocsf : Format::ecs);
+  settings.scalar_rules = sensor.scalar_rules();
+  if (gate != nullptr) settings.hashes = &gate->hashes();
   settings.environment = options.environment;
   settings.sees_scripts = sensor.sees_scripts();
   settings.sequence_base = sensor.sequence_base();
@@ -38,14 +42,15 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 }  // namespace
 
 Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
-                     std::unique_ptr<MetricsExporter> metrics, LogSink log)
+                     std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<HashGate> gate, LogSink log)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
       outputs_(std::move(outputs)),
       metrics_(std::move(metrics)),
+      gate_(std::move(gate)),
       log_(std::move(log)),
-      pipeline_(host, pipeline_settings(options, *sensor_)),
+      pipeline_(host, pipeline_settings(options, *sensor_, outputs_, gate_.get())),
       losses_(sensor_->counters()),
       stats_interval_s_(options.stats_interval_s) {
   if (const Map* flows = sensor_->flows())
@@ -55,16 +60,21 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, Outputs outputs,
                                                     std::unique_ptr<MetricsExporter> metrics, LogSink log) {
-  std::unique_ptr<Collector> collector(
-      new Collector(host, options, std::move(sensor), std::move(outputs), std::move(metrics), std::move(log)));
+  std::unique_ptr<HashGate> gate;
+  if (options.hash && options.wanted.contains(Kind::exec)) gate = NIGHTJAR_TRY(HashGate::make());
+  std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs),
+                                                     std::move(metrics), std::move(gate), std::move(log)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
-  for (EventSource& source : collector->sensor_->sources()) {
+  std::vector<int> awaited;
+  for (const EventSource& source : collector->sensor_->sources()) awaited.push_back(source.fd());
+  if (collector->gate_) awaited.push_back(collector->gate_->hashes().fd());
+  for (const int fd : awaited) {
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.fd = -1;
-    if (epoll_ctl(collector->epoll_.get(), EPOLL_CTL_ADD, source.fd(), &event) != 0)
+    if (epoll_ctl(collector->epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0)
       return Error::from_errno("cannot wait for the event buffers");
   }
   return collector;
@@ -99,7 +109,8 @@ Result<> Collector::open_stream(bool show_snapshot) {
 Result<> Collector::flush() {
   if (batch_.text.empty()) return {};
   batch_.lines = pipeline_.take_lines();
-  return outputs_.write(batch_);
+  Batch other = pipeline_.take_other();
+  return outputs_.write(batch_, other);
 }
 
 bool Collector::reached_count() const {
@@ -109,10 +120,15 @@ bool Collector::reached_count() const {
 Result<std::size_t> Collector::drain(bool last) {
   std::size_t records = 0;
   Result<> written;
-  const auto take = [&](Bytes bytes) {
+  const auto encode = [&](Bytes bytes) {
+    if (reached_count()) return;
     pipeline_.take(bytes, batch_.text);
     if (batch_.text.size() >= write_bytes && written) written = flush();
   };
+  const auto take = [&](Bytes bytes) {
+    if (!gate_ || !gate_->keeps(bytes)) encode(bytes);
+  };
+  if (gate_) gate_->release(false, encode);
   if (merges_) merger_.begin_round(boot_clock_ns());
   for (EventSource& source : sensor_->sources()) {
     std::size_t here = 0;
@@ -137,6 +153,7 @@ Result<std::size_t> Collector::drain(bool last) {
       if (!reached_count()) take(bytes);
     });
   }
+  if (gate_ && last) gate_->release(true, encode);
   if (!written) return std::move(written).error();
   NIGHTJAR_CHECK(flush());
   return records;
@@ -171,7 +188,7 @@ Result<bool> Collector::turn(int signals) {
     sensor_->reader().going_idle();
     records = NIGHTJAR_TRY(drain(false));
   }
-  idle_ = records == 0 && merger_.empty();
+  idle_ = records == 0 && merger_.empty() && (!gate_ || gate_->empty());
 
   const std::uint64_t now = boot_clock_ns();
   if (now >= next_losses_ns_) {
@@ -196,6 +213,10 @@ Result<bool> Collector::turn(int signals) {
 }
 
 void Collector::adopt(const SensorOptions& options) {
+  if (ScalarRules* rules = sensor_->scalar_rules(); rules != nullptr && options.filter) {
+    if (auto installed = rules->install(options.filter); !installed)
+      log_(LogLevel::warning, "rules are asked in user space only: " + to_string(installed.error()));
+  }
   pipeline_.adopt(options.filter, options.environment, options.user_names);
   const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
   tell_inexact(rules, log_);

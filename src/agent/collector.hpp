@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/flows.hpp"
+#include "agent/hash_gate.hpp"
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
 #include "agent/metrics.hpp"
@@ -38,6 +39,7 @@ class Collector {
   void start_outputs() {
     outputs_.start();
     if (metrics_) metrics_->start();
+    if (gate_) gate_->hashes().start();
   }
   /// Whether an output speaks to other machines.
   [[nodiscard]] bool needs_network() const { return outputs_.need_network(); }
@@ -58,7 +60,7 @@ class Collector {
 
  private:
   Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
-            std::unique_ptr<MetricsExporter> metrics, LogSink log);
+            std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<HashGate> gate, LogSink log);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
@@ -67,8 +69,8 @@ class Collector {
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const;
   void tell_missed();
   void tell_suppressed();
-  /// Events that rules held back, in the kernel and here, by rule.
-  [[nodiscard]] std::map<std::string, std::uint64_t> suppressed() const;
+  /// Events that rules held back, by rule, in the kernel and here.
+  [[nodiscard]] std::map<std::string, std::uint64_t> suppressed();
   void tell_output_losses();
   std::string metrics_text();
   Result<> publish_metrics(std::uint64_t now_ns);
@@ -83,6 +85,7 @@ class Collector {
   std::unique_ptr<Sensor> sensor_;
   Outputs outputs_;
   std::unique_ptr<MetricsExporter> metrics_;
+  std::unique_ptr<HashGate> gate_;  // null: no digests are asked for
   LogSink log_;
   Pipeline pipeline_;
   LossCounter losses_;

@@ -100,9 +100,13 @@ void Collector::tell_missed() {
   }
 }
 
-std::map<std::string, std::uint64_t> Collector::suppressed() const {
+std::map<std::string, std::uint64_t> Collector::suppressed() {
   std::map<std::string, std::uint64_t> all = sensor_->rules().drops();
   for (const auto& [rule, count] : pipeline_.suppressed()) all[rule] += count;
+  if (ScalarRules* rules = sensor_->scalar_rules()) {
+    if (auto looked = rules->look(); !looked) log_(LogLevel::warning, to_string(looked.error()));
+    for (const auto& [rule, count] : rules->suppressed()) all[rule] += count;
+  }
   return all;
 }
 
@@ -151,6 +155,7 @@ std::string Collector::stats_json() {
     if (event.kind != Kind::process_snapshot) {
       member(text, "happened", happened(kind));
       member(text, "lost", losses_.lost(kind));
+      if (losses_.suppressed(kind) != 0) member(text, "suppressed_in_kernel", losses_.suppressed(kind));
     }
     text += '}';
   }

@@ -23,11 +23,12 @@ std::string_view reason_of(unsigned wire_kind) {
 
 template <class F>
 void LossCounter::for_each_cell(F&& visit) {
-  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) happened_[kind] = lost_[kind] = 0;
+  for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) happened_[kind] = lost_[kind] = suppressed_[kind] = 0;
   for (std::uint32_t row = 0; row < counters_.entries(); ++row) {
     const wire_counter cell = *counters_.at<wire_counter>(row);
     const std::uint32_t kind = row % WIRE_KIND_END;
-    happened_[kind] += cell.happened;
+    happened_[kind] += cell.happened + cell.suppressed;
+    suppressed_[kind] += cell.suppressed;
     lost_[kind] += cell.lost;
     visit(kind, row / WIRE_KIND_END, cell);
   }

@@ -31,6 +31,8 @@ class LossCounter {
   /// Sums over all CPUs, as of the last look.
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const { return happened_[wire_kind]; }
   [[nodiscard]] std::uint64_t lost(unsigned wire_kind) const { return lost_[wire_kind]; }
+  /// Held back by rules in the kernel; part of happened().
+  [[nodiscard]] std::uint64_t suppressed(unsigned wire_kind) const { return suppressed_[wire_kind]; }
 
  private:
   /// `visit(kind, cpu, cell)` for each, with happened_ and lost_ brought up to date.
@@ -40,6 +42,7 @@ class LossCounter {
   const MappedArray& counters_;  // row: cpu * WIRE_KIND_END + kind (bpf/emit.bpf.h)
   std::uint64_t happened_[WIRE_KIND_END] = {};
   std::uint64_t lost_[WIRE_KIND_END] = {};
+  std::uint64_t suppressed_[WIRE_KIND_END] = {};
   struct Told {
     std::uint64_t unsent = 0, unscratched = 0;
   };

@@ -48,6 +48,7 @@ struct SensorOptions {
   std::uint64_t process_start_ns = 0;  ///< boot clock when main began
   bool verbose = false;
   bool user_names = true;
+  bool hash = false;                     ///< SHA-256 of executables
   std::shared_ptr<const Filter> filter;  ///< null: every event is kept
   bool reloads = false;                  ///< there is a configuration file, which may change
 };

@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "agent/container_files.hpp"
 #include "wire/container.hpp"
 
 namespace nightjar {
@@ -47,6 +48,8 @@ Pipeline::Pipeline(const Host& host, Settings settings)
       settings_(std::move(settings)),
       encoder_(host.constants(), settings_.format),
       processes_(processes_kept) {
+  if (settings_.both_formats)
+    other_encoder_.emplace(host.constants(), settings_.format == Format::ecs ? Format::ocsf : Format::ecs);
   names_.refresh();
 }
 
@@ -185,9 +188,14 @@ void Pipeline::on_cgroup(Bytes record) {
   const std::string path = join_path(text_of(record, told.path));
   const ContainerName container = container_of_cgroup(path);
   Cgroup& cgroup = cgroups_[told.id];
-  cgroup = {json::quoted(path), {}, {}};
+  cgroup = Cgroup();
+  cgroup.path = json::quoted(path);
   if (!container.id.empty()) cgroup.id = json::quoted(container.id);
   if (!container.runtime.empty()) cgroup.runtime = json::quoted(container.runtime);
+  if (!container.pod_uid.empty()) cgroup.pod = json::quoted(container.pod_uid);
+  const ContainerDetails details = details_of_container(container.id);
+  if (!details.image.empty()) cgroup.image = json::quoted(details.image);
+  if (!details.name.empty()) cgroup.name = json::quoted(details.name);
 }
 
 // ---- Facts ----
@@ -259,6 +267,13 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
     facts_[Fact::cgroup_path] = cgroup->second.path;
     facts_[Fact::container_id] = cgroup->second.id;
     facts_[Fact::container_runtime] = cgroup->second.runtime;
+    facts_[Fact::container_image] = cgroup->second.image;
+    facts_[Fact::container_name] = cgroup->second.name;
+    if (!cgroup->second.pod.empty()) {
+      facts_[Fact::orchestrator] = "\"kubernetes\"";
+      facts_[Fact::pod_kind] = "\"pod\"";
+      facts_[Fact::pod_uid] = cgroup->second.pod;
+    }
   } else if (task.cgroup_id != 0) {
     more_missing_ |= WIRE_MISSING_CGROUP;
   }
@@ -305,8 +320,15 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   const auto hook = settings_.hooks.find(kind);
   if (hook != settings_.hooks.end()) facts_[Fact::hook] = hook->second;
   facts_[Fact::event_sequence] = number_fact(++sequence_);
+  // The first encoding adds the raw bytes of its texts to the facts.
+  const std::size_t raw_before = facts_.raw.size();
   encoder_.encode(out, event, record, facts_);
-  lines_.push_back({kind, static_cast<std::uint32_t>(out.size())});
+  lines_.push_back({kind, static_cast<std::uint32_t>(out.size()), rule_id_});
+  if (other_encoder_) {
+    facts_.raw.resize(raw_before);
+    other_encoder_->encode(other_.text, event, record, facts_);
+    other_.lines.push_back({kind, static_cast<std::uint32_t>(other_.text.size()), rule_id_});
+  }
   ++sent_[kind];
   if (event.family != "sensor") ++sent_in_all_;
   forget_event();
@@ -317,6 +339,7 @@ void Pipeline::forget_event() {
   truncated_.clear();
   more_missing_ = 0;
   scratch_used_ = 0;
+  rule_id_ = {};
 }
 
 std::uint64_t Pipeline::sent(Kind kind) const {

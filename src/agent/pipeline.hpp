@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -13,11 +14,13 @@
 #include <vector>
 
 #include "agent/dns_streams.hpp"
+#include "agent/file_hashes.hpp"
 #include "agent/filter.hpp"
 #include "agent/host.hpp"
 #include "agent/image.hpp"
 #include "agent/names.hpp"
 #include "agent/process_table.hpp"
+#include "agent/scalar_rules.hpp"
 #include "agent/scripts.hpp"
 #include "output/batch.hpp"
 #include "wire/encoder.hpp"
@@ -33,12 +36,15 @@ class Pipeline {
   struct Settings {
     std::set<Kind> wanted;
     Format format = Format::ecs;
+    bool both_formats = false;  ///< take_other() has the lines of the other one
     std::vector<std::string> environment;
     bool sees_scripts = false;
     std::map<Kind, std::string> hooks;     ///< JSON
     std::uint64_t sequence_base = 0;       ///< of the agent's own events
     std::shared_ptr<const Filter> filter;  ///< null: everything passes
     bool user_names = true;
+    ScalarRules* scalar_rules = nullptr;  ///< null: there are none
+    const FileHashes* hashes = nullptr;   ///< null: none are told
   };
 
   Pipeline(const Host& host, Settings settings);
@@ -67,6 +73,8 @@ class Pipeline {
   [[nodiscard]] const std::map<std::string, std::uint64_t>& suppressed() const { return suppressed_; }
   /// What the lines are that were appended since the last call: `out` must have been the same string, empty at first.
   std::vector<Line> take_lines() { return std::exchange(lines_, {}); }
+  /// The same events in the other format; empty unless both_formats.
+  Batch take_other() { return std::exchange(other_, {}); }
 
   [[nodiscard]] std::uint64_t sent(Kind kind) const;
   [[nodiscard]] std::uint64_t sent_in_all() const { return sent_in_all_; }  ///< without the agent's own
@@ -127,6 +135,8 @@ class Pipeline {
   static std::vector<SubjectLeaves> subject_leaves();  // in the order of all_events()
   /// Asks the rules; counts what they hold back.
   bool passes(const EventInfo& event, Bytes record);
+  /// Tells the kernel side whom an event is about, for the next one.
+  void teach_rules(const EventInfo& event, Bytes record);
   Process& remember(const wire_task& task, std::shared_ptr<const Image> image);
   [[nodiscard]] bool wanted(Kind kind) const { return settings_.wanted.contains(kind); }
 
@@ -146,6 +156,7 @@ class Pipeline {
   const Host& host_;
   Settings settings_;
   Encoder encoder_;
+  std::optional<Encoder> other_encoder_;
   ProcessTable processes_;
   Names names_;
   std::vector<SubjectLeaves> subject_leaves_ = subject_leaves();
@@ -171,13 +182,17 @@ class Pipeline {
   PathParts take_parts(const wire_task& task, Kind kind);
   std::unordered_map<std::uint64_t, PathParts> parts_;  // by thread and kind
   struct Cgroup {
-    std::string path, id, runtime;  // JSON; empty for none
+    std::string path, id, runtime, image, name, pod;  // JSON; empty for none
+    std::uint32_t rules_generation = 0;
   };
   std::unordered_map<std::uint64_t, Cgroup> cgroups_;
 
   std::vector<Line> lines_;
-  std::vector<std::byte> self_;  // header and task of the agent
-  bool self_known_ = false;      // from the kernel side
+  Batch other_;
+  std::set<std::string, std::less<>> rule_ids_;  // of all configurations so far: lines refer to them
+  std::string_view rule_id_;                     // that let the current event through
+  std::vector<std::byte> self_;                  // header and task of the agent
+  bool self_known_ = false;                      // from the kernel side
   std::uint64_t sequence_ = 0;
   std::uint64_t own_events_ = 0;
   std::uint64_t sent_in_all_ = 0;

@@ -57,8 +57,36 @@ std::vector<Pipeline::SubjectLeaves> Pipeline::subject_leaves() {
   return all;
 }
 
+void Pipeline::teach_rules(const EventInfo& event, Bytes record) {
+  ScalarRules* rules = settings_.scalar_rules;
+  // What the kernel side never drops needs no verdict: a process may do nothing else.
+  const auto kind = static_cast<unsigned>(event.kind);
+  if (rules == nullptr || kind >= WIRE_KIND_END || (WIRE_KINDS_KEPT >> kind & 1) != 0) return;
+  struct Start {
+    wire_header hdr;
+    wire_task task;
+  };
+  const wire_task& task = as_wire<Start>(record).task;
+  if (rules->asks_images()) {
+    Process* process = processes_.find(key_of(task));
+    if (process != nullptr && process->image && process->rules_generation != rules->generation()) {
+      process->rules_generation = rules->generation();
+      rules->learn_image(task.pid, task.start_ns, process->exec_ns, json::unquoted(process->image->executable));
+    }
+  }
+  if (rules->asks_cgroups()) {
+    const auto cgroup = cgroups_.find(task.cgroup_id);
+    if (cgroup != cgroups_.end() && cgroup->second.rules_generation != rules->generation()) {
+      cgroup->second.rules_generation = rules->generation();
+      const auto text = [](const std::string& json) { return json.empty() ? std::string() : json::unquoted(json); };
+      rules->learn_cgroup(task.cgroup_id, {text(cgroup->second.path), text(cgroup->second.id)});
+    }
+  }
+}
+
 bool Pipeline::passes(const EventInfo& event, Bytes record) {
   if (!settings_.filter || settings_.filter->idle() || event.family == "sensor") return true;
+  teach_rules(event, record);
   const auto index = static_cast<std::size_t>(&event - all_events().data());
   CurrentEvent current(subject_leaves_[index], record, facts_);
   const auto [keep, rule] = settings_.filter->decide(event.kind, current);
@@ -67,6 +95,7 @@ bool Pipeline::passes(const EventInfo& event, Bytes record) {
     return false;
   }
   if (rule != nullptr) {
+    rule_id_ = *rule_ids_.insert(rule->id).first;
     std::string& id = scratch();
     json::string(id, rule->id);
     facts_[Fact::rule_id] = id;

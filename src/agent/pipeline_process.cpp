@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "agent/hash_gate.hpp"
 #include "agent/pipeline.hpp"
 #include "nightjar/unique_fd.hpp"
 #include "wire/names.hpp"
@@ -170,6 +171,7 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
   const auto image = make_image(join_path(text_of(record, exec.executable)), args, full_size, &whole);
   Process& process = remember(exec.task, image);
   process.name = name_json(exec.task);
+  if (kind == Kind::exec) process.exec_ns = exec.hdr.time_ns;
   if (!shown || !wanted(kind)) {
     scripts_.erase(exec.old_tid != 0 ? exec.old_tid : exec.task.tid);
     scratch_used_ = 0;
@@ -204,6 +206,14 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
       facts_[Fact::exec_filename] = text_fact(Fact::exec_filename, string_of(record, exec.filename));
     if (previous) facts_[Fact::previous_executable] = previous->executable;
     tell_scripts(exec, record, args);
+    if (settings_.hashes != nullptr) {
+      const std::string digest = settings_.hashes->sha256(identity_of(exec.file));
+      if (digest.empty()) {
+        more_missing_ |= WIRE_MISSING_HASH;
+      } else {
+        facts_[Fact::exec_sha256] = scratch() = json::quoted(digest);
+      }
+    }
   }
   finish(kind, record, out);
 }

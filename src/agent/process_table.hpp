@@ -38,9 +38,11 @@ inline ProcessKey key_of(const wire_task& task) {
 struct Process {
   ProcessKey key;
   std::shared_ptr<const Image> image;
-  std::string entity_id;  ///< JSON
-  std::string start;      ///< JSON
-  std::string name;       ///< JSON of the kernel's name, from the latest record
+  std::string entity_id;               ///< JSON
+  std::string start;                   ///< JSON
+  std::string name;                    ///< JSON of the kernel's name, from the latest record
+  std::uint64_t exec_ns = 0;           ///< boot clock of its last exec; 0: none was seen
+  std::uint32_t rules_generation = 0;  ///< of the kernel side's rules that know it
 };
 
 class ProcessTable {

@@ -24,6 +24,10 @@ constexpr std::uint32_t perf_bytes_in_all = 16U << 20;
 constexpr std::uint32_t perf_bytes_least = 512U << 10;
 constexpr std::uint32_t perf_bytes_most = 4U << 20;
 constexpr std::uint32_t scope_tree_entries = 65536;
+// What rules know of processes and cgroups; the ones asked for least are forgotten, and asked for in user space.
+constexpr std::uint32_t rule_processes = 16384;
+constexpr std::uint32_t rule_cgroups = 4096;
+constexpr std::uint32_t rule_entries_unused = 64;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
@@ -49,7 +53,12 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "path_rule_drops",
                                             "path_rule_sets",
                                             "path_rules_now",
-                                            "flow_counts"};
+                                            "flow_counts",
+                                            "rule_sets",
+                                            "rule_counts",
+                                            "exec_times",
+                                            "image_verdicts",
+                                            "cgroup_verdicts"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -77,6 +86,9 @@ void ReaderPage::going_idle() {
 }
 void ReaderPage::busy() {
   std::atomic_ref(page_.at<wire_reader>(0)->idle).store(0);
+}
+void ReaderPage::use_rules(std::uint32_t rules) {
+  std::atomic_ref(page_.at<wire_reader>(0)->rules).store(rules);
 }
 void ReaderPage::next_epoch() {
   std::atomic_ref(page_.at<wire_reader>(0)->epoch).fetch_add(1);
@@ -182,6 +194,11 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
     if (number >= WIRE_FILE_CREATE && number <= WIRE_FILE_UTIMES) file_wanted |= 1U << (number - WIRE_FILE_CREATE);
   }
   constant(group, "file_wanted", file_wanted);
+
+  constant(group, "use_rules", std::uint32_t{options.filter != nullptr});
+  group.maps["exec_times"].max_entries = options.filter ? rule_processes : rule_entries_unused;
+  group.maps["image_verdicts"].max_entries = options.filter ? rule_processes : rule_entries_unused;
+  group.maps["cgroup_verdicts"].max_entries = options.filter ? rule_cgroups : rule_entries_unused;
 
   const std::uint32_t cpus = possible_cpus();
   for (const auto& map : blueprint.maps()) {
@@ -321,7 +338,21 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
   }
   if (!counters_ || !reader_ || sources_.empty())
     return Error(errc::invalid, "the BPF object lacks the maps counters, reader or lifecycle");
-  return {};
+  return options.filter ? open_scalar_rules(options) : Result<>{};
+}
+
+Result<> Sensor::open_scalar_rules(const SensorOptions& options) {
+  const auto map = [&](std::string_view name) -> Result<Map> {
+    for (const Map& one : shared_) {
+      if (one.name() == name) return one.duplicate();
+    }
+    return Error(errc::invalid, "the BPF object lacks the map " + std::string(name));
+  };
+  ScalarRules::Maps maps{NIGHTJAR_TRY(map("rule_sets")), NIGHTJAR_TRY(map("rule_counts")),
+                         NIGHTJAR_TRY(map("image_verdicts")), NIGHTJAR_TRY(map("cgroup_verdicts"))};
+  scalar_rules_ =
+      std::make_unique<ScalarRules>(std::move(maps), [this](std::uint32_t rules) { reader_->use_rules(rules); });
+  return scalar_rules_->install(options.filter);
 }
 
 std::string_view Sensor::hook(Kind kind) const {

@@ -12,6 +12,7 @@
 #include "agent/options.hpp"
 #include "agent/path_rules.hpp"
 #include "agent/programs.hpp"
+#include "agent/scalar_rules.hpp"
 #include "agent/syscall_dispatch.hpp"
 #include "nightjar/event_source.hpp"
 #include "nightjar/log.hpp"
@@ -38,6 +39,8 @@ class ReaderPage {
   /// The next record wakes the reader.
   void going_idle();
   void busy();
+  /// wire_reader::rules.
+  void use_rules(std::uint32_t rules);
   /// Losses from now on count as a new batch.
   void next_epoch();
 
@@ -74,6 +77,8 @@ class Sensor {
   /// The rules on paths, in the kernel.
   KernelRules& rules() { return rules_; }
   [[nodiscard]] const KernelRules& rules() const { return rules_; }
+  /// Null when there can be no rules (no configuration file).
+  [[nodiscard]] ScalarRules* scalar_rules() const { return scalar_rules_.get(); }
   [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
@@ -103,6 +108,7 @@ class Sensor {
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
   Result<> open_maps(const SensorOptions& options);
   Result<> open_rules(const PathRules& rules, const LogSink& log);
+  Result<> open_scalar_rules(const SensorOptions& options);
 
   Features features_;
   SyscallDispatch dispatch_;
@@ -122,6 +128,7 @@ class Sensor {
   RuleRoom rule_room_;
   KernelRules rules_;
   std::optional<MappedArray> flow_counts_;
+  std::unique_ptr<ScalarRules> scalar_rules_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;

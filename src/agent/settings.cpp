@@ -177,6 +177,8 @@ constexpr Setting settings[] = {
      "Environment variables that exec reports; an empty list for none.", once, of_both, live, set_environment},
     {flag, "users", "--users", "", "true", "Names of users and groups beside their ids.", once, of_both, live,
      set_flag<&SensorOptions::user_names>},
+    {flag, "hash", "--hash", "", "false", "SHA-256 of what exec runs; an exec waits for it, at most a second.", once,
+     of_both, fixed, set_flag<&SensorOptions::hash>},
     {text, "stats_interval", "--stats-interval", "SECONDS", "60", "Seconds between sensor_stats events.", once, of_both,
      live, set_stats_interval},
     {text, "transport", "--transport", "NAME", "auto", "Channel from the kernel: auto, ringbuf or perf.", once, of_both,

@@ -13,6 +13,7 @@
 #include "agent/collector.hpp"
 #include "agent/commands.hpp"
 #include "agent/config.hpp"
+#include "agent/filter.hpp"
 #include "agent/harden.hpp"
 #include "agent/scope_tree.hpp"
 #include "agent/service.hpp"
@@ -78,7 +79,21 @@ Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
     NIGHTJAR_CHECK(select_events(split_list(list), selected, "events="));
     return selected.wanted;
   };
-  return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose)}, select);
+  const auto rules = [&](const std::string& list) -> Result<std::set<std::string, std::less<>>> {
+    std::set<std::string, std::less<>> ids;
+    for (std::string& id : split_list(list)) {
+      const bool known = options.filter && std::ranges::any_of(options.filter->rules, [&](const Rule& rule) {
+                           return rule.keep && rule.id == id;
+                         });
+      if (!known)
+        return Error(errc::invalid,
+                     "rules=" + list + ": no rule of the configuration that keeps has the id '" + id + "'");
+      ids.insert(std::move(id));
+    }
+    return ids;
+  };
+  return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose)},
+                       {select, rules, options.format});
 }
 
 Result<> open_session(Session& session, const SensorOptions& options) {

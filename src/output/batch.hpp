@@ -12,10 +12,12 @@
 
 namespace nightjar {
 
-/// One event of a batch: what it is, and where its line ends (behind the newline).
+/// One event of a batch: what it is, where its line ends (behind the newline), and the rule that let it through: empty
+/// for none, and good until the batch was written to the outputs.
 struct Line {
   Kind kind;
   std::uint32_t end;
+  std::string_view rule = {};
 };
 
 /// Whole lines of one format, in the order of the stream.

@@ -45,15 +45,19 @@ Result<std::unique_ptr<Spool>> open_spool(const OutputSpec& spec) {
 
 }  // namespace
 
-Output::Output(OutputSpec spec, std::unique_ptr<Sink> sink, std::set<Kind> wanted, LogSink log)
+Output::Output(OutputSpec spec, std::unique_ptr<Sink> sink, Wanted wanted, LogSink log)
     : spec_(std::move(spec)), sink_(std::move(sink)), wanted_(std::move(wanted)), log_(std::move(log)) {}
 
 Output::~Output() {
   (void)close();
 }
 
-Result<std::unique_ptr<Output>> Output::open(const OutputSpec& spec, const SinkContext& context,
-                                             std::set<Kind> wanted) {
+bool Output::Wanted::takes(const Line& line) const {
+  if (event_info(line.kind).family == "sensor") return kinds.empty() || kinds.contains(line.kind);
+  return (kinds.empty() || kinds.contains(line.kind)) && (rules.empty() || rules.contains(line.rule));
+}
+
+Result<std::unique_ptr<Output>> Output::open(const OutputSpec& spec, const SinkContext& context, Wanted wanted) {
   auto sink = NIGHTJAR_TRY(open_sink(spec, context));
   std::unique_ptr<Output> output(new Output(spec, std::move(sink), std::move(wanted), context.log));
   output->queue_bytes_at_most_ = NIGHTJAR_TRY(spec.bytes("queue", default_queue_bytes));

@@ -18,6 +18,7 @@
 #include "nightjar/unique_fd.hpp"
 #include "output/sink.hpp"
 #include "output/spool.hpp"
+#include "wire/plan.hpp"
 
 namespace nightjar {
 
@@ -41,9 +42,17 @@ struct OutputStats {
 /// write() never waits for the other side.
 class Output {
  public:
-  /// `wanted`: the events of this output; empty: all.
-  static Result<std::unique_ptr<Output>> open(const OutputSpec& spec, const SinkContext& context,
-                                              std::set<Kind> wanted);
+  /// What goes to this output.
+  struct Wanted {
+    std::set<Kind> kinds;                        ///< empty: all
+    std::set<std::string, std::less<>> rules{};  ///< events that one of these let through; empty: all
+    Format format = Format::ecs;
+
+    [[nodiscard]] bool all() const { return kinds.empty() && rules.empty(); }
+    /// The stream's own events always.
+    [[nodiscard]] bool takes(const Line& line) const;
+  };
+  static Result<std::unique_ptr<Output>> open(const OutputSpec& spec, const SinkContext& context, Wanted wanted);
   Output(const Output&) = delete;
   Output& operator=(const Output&) = delete;
   ~Output();
@@ -57,8 +66,7 @@ class Output {
   Result<> close();
 
   [[nodiscard]] const OutputSpec& spec() const { return spec_; }
-  [[nodiscard]] bool takes(Kind kind) const { return wanted_.empty() || wanted_.contains(kind); }
-  [[nodiscard]] bool takes_all() const { return wanted_.empty(); }
+  [[nodiscard]] const Wanted& wanted() const { return wanted_; }
   [[nodiscard]] bool direct() const { return sink_->direct() && !spool_; }
   std::vector<OutputLoss> take_losses();
   [[nodiscard]] OutputStats stats();
@@ -69,7 +77,7 @@ class Output {
     std::shared_ptr<const Batch> batch;
     std::size_t from = 0;
   };
-  Output(OutputSpec spec, std::unique_ptr<Sink> sink, std::set<Kind> wanted, LogSink log);
+  Output(OutputSpec spec, std::unique_ptr<Sink> sink, Wanted wanted, LogSink log);
   Result<> write_direct(const Batch& batch);
   Result<> write_to_spool(const Batch& batch);
   void work();
@@ -84,7 +92,7 @@ class Output {
 
   OutputSpec spec_;
   std::unique_ptr<Sink> sink_;
-  std::set<Kind> wanted_;
+  Wanted wanted_;
   LogSink log_;
   std::uint64_t queue_bytes_at_most_ = 0;
   std::chrono::seconds drain_{0};

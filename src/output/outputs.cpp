@@ -5,15 +5,28 @@
 
 namespace nightjar {
 
-Result<Outputs> Outputs::open(const std::vector<std::string>& uris, const SinkContext& context, const Select& select) {
+Result<Outputs> Outputs::open(const std::vector<std::string>& uris, const SinkContext& context,
+                              const Selection& selection) {
   Outputs all;
+  all.format_ = selection.format;
   for (const std::string& uri : uris) {
     const OutputSpec spec = NIGHTJAR_TRY(OutputSpec::parse(uri));
-    std::set<Kind> wanted;
+    Output::Wanted wanted;
+    wanted.format = selection.format;
     if (const std::string list = spec.text("events"); !list.empty()) {
-      auto selected = select(list);
+      auto selected = selection.events(list);
       if (!selected) return std::move(selected).error().in("output " + uri);
-      wanted = std::move(*selected);
+      wanted.kinds = std::move(*selected);
+    }
+    if (const std::string list = spec.text("rules"); !list.empty()) {
+      auto selected = selection.rules(list);
+      if (!selected) return std::move(selected).error().in("output " + uri);
+      wanted.rules = std::move(*selected);
+    }
+    if (const std::string format = spec.text("format"); !format.empty()) {
+      if (format != "ecs" && format != "ocsf")
+        return Error(errc::invalid, "output " + uri + ": format=" + format + ": expected ecs, ocsf");
+      wanted.format = format == "ecs" ? Format::ecs : Format::ocsf;
     }
     all.outputs_.push_back(NIGHTJAR_TRY(Output::open(spec, context, std::move(wanted))));
   }
@@ -24,12 +37,26 @@ void Outputs::start() {
   for (const auto& output : outputs_) output->start();
 }
 
-Result<> Outputs::write(Batch& batch) {
+bool Outputs::want(Format format) const {
+  return std::ranges::any_of(outputs_, [&](const auto& output) { return output->wanted().format == format; });
+}
+
+Result<> Outputs::write(Batch& batch, Batch& other) {
   std::optional<Error> failed;
-  bool written = outputs_.empty();
+  bool alive = outputs_.empty();
+  write_to(format_, batch, alive, failed);
+  write_to(format_ == Format::ecs ? Format::ocsf : Format::ecs, other, alive, failed);
+  if (!alive && failed) return *failed;
+  return {};
+}
+
+void Outputs::write_to(Format format, Batch& batch, bool& alive, std::optional<Error>& failed) {
+  std::vector<Output*> mine;
+  for (const auto& output : outputs_) {
+    if (output->wanted().format == format) mine.push_back(output.get());
+  }
   // One output, or several that want the same, share one copy.
-  const bool filtered = std::ranges::any_of(outputs_, [](const auto& output) { return !output->takes_all(); });
-  const bool keeps = std::ranges::any_of(outputs_, [](const auto& output) { return !output->direct(); });
+  const bool keeps = std::ranges::any_of(mine, [](const Output* output) { return !output->direct(); });
   std::shared_ptr<const Batch> shared;
   if (keeps) {
     shared = std::make_shared<const Batch>(std::move(batch));
@@ -37,25 +64,23 @@ Result<> Outputs::write(Batch& batch) {
   } else {
     shared = std::shared_ptr<const Batch>(&batch, [](const Batch*) {});  // borrowed: they write it at once
   }
-  for (const auto& output : outputs_) {
-    std::shared_ptr<const Batch> mine = shared;
-    if (filtered && !output->takes_all()) {
-      auto part = std::make_shared<Batch>();
+  for (Output* output : mine) {
+    std::shared_ptr<const Batch> part = shared;
+    if (!output->wanted().all()) {
+      auto chosen = std::make_shared<Batch>();
       for (std::size_t i = 0; i < shared->lines.size(); ++i) {
-        if (output->takes(shared->lines[i].kind)) part->add(shared->lines[i].kind, shared->line(i));
+        if (output->wanted().takes(shared->lines[i])) chosen->add(shared->lines[i].kind, shared->line(i));
       }
-      mine = std::move(part);
+      part = std::move(chosen);
     }
-    if (auto here = output->write(mine); !here) {
+    if (auto here = output->write(part); !here) {
       failed = std::move(here).error();
     } else {
-      written = true;
+      alive = true;
     }
   }
   shared.reset();
   batch.clear();
-  if (!written && failed) return *failed;
-  return {};
 }
 
 bool Outputs::need_network() const {

@@ -3,6 +3,8 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,13 +15,20 @@ namespace nightjar {
 /// All outputs of a sensor: each gets the events that it wants.
 class Outputs {
  public:
-  using Select = std::function<Result<std::set<Kind>>(const std::string& list)>;
-  /// `select` turns the value of an output's events=LIST into kinds.
-  static Result<Outputs> open(const std::vector<std::string>& uris, const SinkContext& context, const Select& select);
+  struct Selection {
+    std::function<Result<std::set<Kind>>(const std::string& list)> events;                     ///< of events=LIST
+    std::function<Result<std::set<std::string, std::less<>>>(const std::string& list)> rules;  ///< of rules=LIST
+    Format format;  ///< of outputs that do not say
+  };
+  static Result<Outputs> open(const std::vector<std::string>& uris, const SinkContext& context,
+                              const Selection& selection);
 
   void start();
-  /// Takes the batch's contents away. Fails when no output is left that could ever write again.
-  Result<> write(Batch& batch);
+  /// Whether one of them wants that format.
+  [[nodiscard]] bool want(Format format) const;
+  /// The same events in the selection's format and, where want() says so, in the other one. Takes the batches' contents
+  /// away. Fails when no output is left that could ever write again.
+  Result<> write(Batch& batch, Batch& other);
   Result<> close();
 
   struct Loss {
@@ -32,6 +41,10 @@ class Outputs {
   [[nodiscard]] bool need_network() const;
 
  private:
+  /// Sets `alive` when an output took it, else `failed`.
+  void write_to(Format format, Batch& batch, bool& alive, std::optional<Error>& failed);
+
+  Format format_ = Format::ecs;
   std::vector<std::unique_ptr<Output>> outputs_;
 };
 

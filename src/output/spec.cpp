@@ -11,7 +11,8 @@
 namespace nightjar {
 namespace {
 
-constexpr std::string_view common_settings[] = {"events", "queue", "spool", "spool-size", "fsync", "drain"};
+constexpr std::string_view common_settings[] = {"events", "rules",      "format", "queue",
+                                                "spool",  "spool-size", "fsync",  "drain"};
 
 struct Scheme {
   std::string_view name;

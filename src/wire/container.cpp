@@ -39,24 +39,40 @@ bool strip(std::string_view& text, std::string_view prefix, std::string_view suf
   return true;
 }
 
+/// The uid in kubepods-burstable-podUID.slice (with _ for -) or podUID, in its usual form; a static pod's has no
+/// dashes.
+std::string pod_of_component(std::string_view name) {
+  const bool slice = name.starts_with("kubepods") && name.ends_with(".slice");
+  const auto at = slice ? name.rfind("-pod") : 0;
+  if (at == std::string_view::npos || (!slice && !name.starts_with("pod"))) return {};
+  name.remove_prefix(at + (slice ? 4 : 3));
+  if (slice) name.remove_suffix(6);
+  std::string uid(name);
+  std::replace(uid.begin(), uid.end(), '_', '-');
+  const bool hex = std::all_of(uid.begin(), uid.end(),
+                               [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || c == '-'; });
+  return hex && (uid.size() == 36 || uid.size() == 32) ? uid : std::string();
+}
+
 ContainerName container_of_component(std::string_view name, std::string_view parent, bool in_kubepods) {
   for (const auto& [prefix, runtime] : scope_prefixes) {
     std::string_view id = name;
-    if (strip(id, prefix, ".scope") && is_id(id)) return {id, runtime};
+    if (strip(id, prefix, ".scope") && is_id(id)) return {id, runtime, {}};
     id = name;
-    if (strip(id, prefix, "") && is_id(id)) return {id, runtime};  // a cgroup below the scope's slice, cgroupfs driver
+    if (strip(id, prefix, "") && is_id(id))
+      return {id, runtime, {}};  // a cgroup below the scope's slice, cgroupfs driver
   }
   if (is_id(name)) {
     for (const auto& [directory, runtime] : parents) {
-      if (parent == directory) return {name, runtime};
+      if (parent == directory) return {name, runtime, {}};
     }
-    return {name, in_kubepods ? std::string_view("kubepods") : std::string_view{}};
+    return {name, in_kubepods ? std::string_view("kubepods") : std::string_view{}, {}};
   }
   std::string_view id = name;
-  if (strip(id, "lxc.payload.", "")) return {id, "lxc"};
-  if (parent == "lxc") return {name, "lxc"};
-  if (strip(id, "systemd-nspawn@", ".service")) return {id, "systemd-nspawn"};
-  if (strip(id, "machine-", ".scope")) return {id, "systemd-nspawn"};
+  if (strip(id, "lxc.payload.", "")) return {id, "lxc", {}};
+  if (parent == "lxc") return {name, "lxc", {}};
+  if (strip(id, "systemd-nspawn@", ".service")) return {id, "systemd-nspawn", {}};
+  if (strip(id, "machine-", ".scope")) return {id, "systemd-nspawn", {}};
   return {};
 }
 
@@ -66,15 +82,20 @@ ContainerName container_of_cgroup(std::string_view path) {
   ContainerName found;
   std::string_view parent;
   bool in_kubepods = false;
+  std::string pod;
   while (!path.empty()) {
     path.remove_prefix(path.front() == '/' ? 1 : 0);
     const std::string_view name = path.substr(0, path.find('/'));
     path.remove_prefix(name.size());
     in_kubepods |= name.starts_with("kubepods");
+    if (in_kubepods) {
+      if (std::string uid = pod_of_component(name); !uid.empty()) pod = std::move(uid);
+    }
     const ContainerName here = container_of_component(name, parent, in_kubepods);
     if (!here.id.empty()) found = here;  // the innermost: a container may run containers
     parent = name;
   }
+  found.pod_uid = std::move(pod);
   return found;
 }
 

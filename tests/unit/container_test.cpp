@@ -36,6 +36,21 @@ TEST(Container, is_found_in_the_paths_that_runtimes_make) {
   }
 }
 
+TEST(Container, is_told_with_its_pod) {
+  const std::string uid = "0f3a9b1c-1111-2222-3333-444455556666";
+  const std::string slice = "0f3a9b1c_1111_2222_3333_444455556666";
+  const auto pod = [](const std::string& path) { return container_of_cgroup(path).pod_uid; };
+  EXPECT_EQ(
+      pod("/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod" + slice + ".slice/crio-" + id + ".scope"),
+      uid);
+  EXPECT_EQ(pod("/kubepods.slice/kubepods-pod" + slice + ".slice/cri-containerd-" + id + ".scope"), uid);
+  EXPECT_EQ(pod("/kubepods/besteffort/pod" + uid + "/" + id), uid);
+  EXPECT_EQ(pod("/kubepods/burstable/pod" + std::string(32, 'c')), std::string(32, 'c'));
+  EXPECT_EQ(pod("/pod" + uid), "");
+  EXPECT_EQ(pod("/kubepods/besteffort/podium/" + id), "");
+  EXPECT_EQ(pod("/docker/" + id), "");
+}
+
 TEST(Container, is_not_found_where_there_is_none) {
   for (const std::string path : {"", "/", "/system.slice/ssh.service", "/user.slice/user-1000.slice/session-2.scope"}) {
     EXPECT_EQ(container_of_cgroup(path).id, "") << path;
