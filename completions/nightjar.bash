@@ -11,6 +11,8 @@ _nightjar() {
     words="$(nightjar --help 2>/dev/null | awk '/^Subcommands:/ { on = 1; next } on && /^  [a-z]/ { print $1 }')"
   elif [[ "${COMP_WORDS[1]}" == config && $COMP_CWORD -eq 2 ]]; then
     words="check show"
+  elif [[ "${COMP_WORDS[1]}" == atlas && $COMP_CWORD -eq 2 ]]; then
+    words="add build diff export list lookup merge pack show verify"
   elif [[ "$word" == -* ]]; then
     words="$(nightjar "${COMP_WORDS[1]}" --help 2>/dev/null | grep -oE -- '--[a-z][a-z-]*' | sort -u)"
   else
@@ -19,6 +21,8 @@ _nightjar() {
         words="$(nightjar events --json 2>/dev/null | grep -oE '"name":"[a-z_]+","family"' | cut -d'"' -f4)"
         ;;
       --format) words="ecs ocsf" ;;
+      --output) words="- file: unix: syslog: journald: kafka:// http:// https:// otlp+http:// otlp+https://" ;;
+      --scope) words="all tree: cgroup:" ;;
       --transport) words="auto ringbuf perf" ;;
       --program-tier) words="auto btf kprobe tracepoint" ;;
       *) compopt -o default && return ;;

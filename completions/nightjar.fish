@@ -9,4 +9,5 @@ function __nightjar_options
 end
 complete -c nightjar -n 'test (count (commandline -opc)) -eq 1' -f -a '(__nightjar_commands)'
 complete -c nightjar -n '__fish_seen_subcommand_from config' -a 'check show'
+complete -c nightjar -n '__fish_seen_subcommand_from atlas' -a 'add build diff export list lookup merge pack show verify'
 complete -c nightjar -n 'test (count (commandline -opc)) -gt 1; and string match -q -- "-*" (commandline -ct)' -f -a '(__nightjar_options)'
