@@ -72,11 +72,14 @@ static __always_inline bool rule_step(struct scratch_row *r, volatile struct rul
 		return true;
 	}
 	opaque(at);
-	if (at >= SCRATCH_BYTES || at < 1)
+	if (at >= SCRATCH_BYTES)
 		goto unsure;
 	if (w->goes_back) {
-		if (at > w->begin && r->bytes[at - 1]) {
-			w->at = at - 1;
+		__u64 before = at - 1;
+
+		opaque(before); /* 5.10 does not follow a bound through the subtraction */
+		if (before < SCRATCH_BYTES && at > w->begin && r->bytes[before]) {
+			w->at = before;
 			return true;
 		}
 		w->goes_back = 0;
