@@ -58,7 +58,7 @@ Tree played_again(const Stream& stream, const std::string& root) {
 
 TEST(File, tells_all_that_unpacking_makes) {
   const std::string from = "/usr/include";
-  if (!fs::is_directory(from + "/linux")) GTEST_SKIP() << "skipped: there is no " << from << "/linux to pack";
+  if (!fs::is_directory(fs::path(from) / "linux")) GTEST_SKIP() << "skipped: there is no " << from << "/linux to pack";
   const TempDir dir;
   const std::string root = fs::canonical(dir.path());
   Watch how;

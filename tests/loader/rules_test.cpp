@@ -177,7 +177,9 @@ void expect_equal(const std::vector<std::string>& globs, const std::vector<std::
     const auto expected = first_match(rules, path);
     ASSERT_EQ(walk_tables(tables, path, 0), expected) << path;
     ASSERT_EQ(kernel.verdict(path, 3), expected) << path;
-    if (paths.size() < 100) ASSERT_EQ(kernel.verdict(path, 3, false), expected) << path;
+    if (paths.size() < 100) {
+      ASSERT_EQ(kernel.verdict(path, 3, false), expected) << path;
+    }
   }
 }
 
