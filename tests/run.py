@@ -493,10 +493,11 @@ class Lint:
 class Recorder(unittest.TestResult):
     """Writes one JSON line for each test."""
 
-    def __init__(self, module):
+    def __init__(self, module, tests=()):
         super().__init__()
         self.module = module
-        self.started = 0.0
+        self.tests = tests  # those that are to run
+        self.started = None  # when the test that runs now began
         self.outcome = None
 
     def startTest(self, test):
@@ -507,16 +508,21 @@ class Recorder(unittest.TestResult):
     def stopTest(self, test):
         super().stopTest(test)
         self.write(test, time.monotonic() - self.started)
+        self.started = None
 
     def write(self, test, seconds):
         status, text = self.outcome
         name = f"{self.module}.{type(test).__name__}.{getattr(test, '_testMethodName', test)}"
         print(json.dumps({"name": name, "status": status, "text": text, "seconds": seconds}), flush=True)
 
-    def fail(self, test, error):
-        self.outcome = (FAILED, self._exc_info_to_string(error, test))
-        if not self.started:  # a fixture of the class or module failed: no test was started
+    def fail(self, test, error, part=""):
+        text = part + self._exc_info_to_string(error, test)
+        if self.started is None:  # a fixture of the class or module failed: no test was started
+            self.outcome = (FAILED, text)
             self.write(test, 0.0)
+            return
+        status, before = self.outcome
+        self.outcome = (FAILED, f"{before}\n{text}" if status == FAILED else text)
 
     def addError(self, test, err):
         self.fail(test, err)
@@ -526,10 +532,17 @@ class Recorder(unittest.TestResult):
 
     def addSubTest(self, test, subtest, err):
         if err is not None:
-            self.fail(test, err)
+            self.fail(test, err, f"{subtest._subDescription()}\n")
 
     def addSkip(self, test, reason):
-        self.outcome = (SKIPPED, reason)
+        if self.started is None:  # a fixture skips: none of its tests is started, and each is skipped
+            self.outcome = (SKIPPED, reason)
+            place = re.search(r"\((.*)\)", str(test))[1]  # setUpClass (MODULE.CLASS), setUpModule (MODULE)
+            for one in self.tests:
+                if f"{unittest.util.strclass(type(one))}.".startswith(f"{place}."):
+                    self.write(one, 0.0)
+        elif self.outcome[0] != FAILED:  # a part that failed before one that skips
+            self.outcome = (SKIPPED, reason)
 
     def addUnexpectedSuccess(self, test):
         self.outcome = (FAILED, "expected to fail, and did not")
@@ -547,13 +560,13 @@ def python_worker(path, only):
     """Runs the tests of one file, in a process of its own; `only` is a list of names, or empty for a list of them."""
     path = Path(path).resolve()
     sys.path.insert(0, str(path.parent))
-    recorder = Recorder(path.stem)
     suite = unittest.TestLoader().loadTestsFromName(path.stem)
     names = {f"{path.stem}.{type(t).__name__}.{t._testMethodName}": t for t in tests_in(suite)}
     if only is None:
         print(json.dumps(list(names)))
         return 0
-    unittest.TestSuite(test for name, test in names.items() if name in only).run(recorder)
+    chosen = [test for name, test in names.items() if name in only]
+    unittest.TestSuite(chosen).run(Recorder(path.stem, chosen))
     return 0
 
 

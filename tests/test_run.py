@@ -3,9 +3,12 @@
 
 import io
 import json
+import subprocess
 import sys
+import tempfile
 import time
 import unittest
+from pathlib import Path
 
 import run
 
@@ -255,6 +258,58 @@ class PythonTest(unittest.TestCase):
         self.assertEqual([(o.name, o.status) for o in result], [("python/m.A.one", "passed"), ("python/m.A.two", "failed")])
         self.assertIn("SIGABRT", result[1].output)
         self.assertIn("noise", result[1].output)
+
+    def worker(self, source):
+        """{name: (status, text)} of a file of tests, by the program that runs such files."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "test_made.py"
+            path.write_text("import unittest\n" + source)
+            command = [sys.executable, run.__file__, "--python-worker", path]
+            names = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+            printed = subprocess.run([*command, *names], capture_output=True, text=True, check=True).stdout
+        found = run.python_outcomes("python", names, run.Finished(0, printed))
+        self.assertEqual(len(found), len({o.name for o in found}), printed)
+        return {o.name.removeprefix("python/test_made."): (o.status, o.reason or o.output) for o in found}
+
+    def test_a_class_that_skips_skips_each_of_its_tests(self):
+        result = self.worker(
+            "class A(unittest.TestCase):\n"
+            "    def test_one(self): pass\n"
+            "class B(unittest.TestCase):\n"
+            "    @classmethod\n"
+            "    def setUpClass(cls): raise unittest.SkipTest('why')\n"
+            "    def test_one(self): pass\n"
+            "    def test_two(self): pass\n"
+        )
+        skipped = ("skipped", "why")
+        self.assertEqual(result, {"A.test_one": ("passed", ""), "B.test_one": skipped, "B.test_two": skipped})
+
+    def test_a_class_that_cannot_be_set_up_says_why(self):
+        result = self.worker(
+            "class A(unittest.TestCase):\n"
+            "    def test_one(self): pass\n"
+            "class B(unittest.TestCase):\n"
+            "    @classmethod\n"
+            "    def setUpClass(cls): raise ValueError('why')\n"
+            "    def test_one(self): pass\n"
+        )
+        self.assertEqual(result["A.test_one"][0], "passed")
+        self.assertEqual(result["B.test_one"][0], "failed")
+        self.assertTrue(any(status == "failed" and "ValueError: why" in text for status, text in result.values()), result)
+
+    def test_each_part_that_failed_is_told_and_no_skip_hides_it(self):
+        result = self.worker(
+            "class A(unittest.TestCase):\n"
+            "    def test_one(self):\n"
+            "        for part in (2, 3, 5):\n"
+            "            with self.subTest(part=part):\n"
+            "                if part == 5: self.skipTest('why')\n"
+            "                self.assertEqual(part, 7)\n"
+        )
+        status, text = result["A.test_one"]
+        self.assertEqual(status, "failed")
+        for told in ("(part=2)", "2 != 7", "(part=3)", "3 != 7"):
+            self.assertIn(told, text)
 
 
 if __name__ == "__main__":
