@@ -32,7 +32,7 @@ struct OwnLayout {
   atlas::Layout layout;
 };
 
-/// The layout with the last member of the want's path moved.
+/// The layout with the last member of the wanted path moved.
 OwnLayout with_moved(const atlas::TypePool& pool, const atlas::Layout& layout, const atlas::Want& want,
                      std::int64_t bytes);
 
