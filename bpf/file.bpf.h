@@ -283,7 +283,7 @@ __weak __noinline int rules_drop(__u32 row, __u32 kind)
 	if (!(verdict & WIRE_VERDICT_DROPS) || verdict == WIRE_VERDICT_NONE)
 		return 0;
 	count_drop(set, verdict);
-	return 1;
+	return held_back(kind, true);
 }
 
 /* What make_file_record() left to send, in one number: the row's record in the low half, its cgroup's in the high. */

@@ -342,6 +342,9 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
 }
 
 Result<> Sensor::open_scalar_rules(const SensorOptions& options) {
+  // No program that is loaded asks the rules (fork, exec and exit are always sent): user space does.
+  const auto asks = [](const Map& map) { return map.name() == "rule_sets"; };
+  if (std::none_of(shared_.begin(), shared_.end(), asks)) return {};
   const auto map = [&](std::string_view name) -> Result<Map> {
     for (const Map& one : shared_) {
       if (one.name() == name) return one.duplicate();
