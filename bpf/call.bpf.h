@@ -159,7 +159,10 @@ static __always_inline __u64 put_pool_text(struct pool_row *row, __u64 at, __u32
 		return at;
 	n = user ? bpf_probe_read_user_str(row->tail + at, limit, text)
 		 : bpf_probe_read_kernel_str(row->tail + at, limit, text);
-	if (n <= 0 || n > (long)limit)
+	if (n <= 0)
+		return at;
+	opaque(n); /* two comparisons: of one, on n - 1, 5.10 takes no bound for n */
+	if (n > (long)limit)
 		return at;
 	slice->off = fixed + at;
 	slice->len = n;

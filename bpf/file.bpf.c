@@ -480,10 +480,12 @@ SEC("fexit/vfs_rename") int file_rename__fexit(__u64 *ctx)
 {
 	__u64 ret = (__u64)-1;
 
-	if (HAS_RENAMEDATA)
+	if (HAS_RENAMEDATA) {
 		ret = ctx[1];
-	else
+		opaque(ret); /* or the two are one access with a computed offset, which the verifier refuses */
+	} else {
 		ret = ctx[6];
+	}
 	return end_taking(ctx, OP_RENAME, WIRE_FILE_RENAME, ret);
 }
 SEC("kretprobe/vfs_rename") int file_rename__kretprobe(struct pt_regs *ctx)

@@ -350,16 +350,24 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 	else
 		send_cgroup_record(ctx, &rec->hdr, &r->cgroup, CGROUP_RECORD_SIZE(sizes));
 	size = FILE_RECORD_SIZE(sizes);
-	opaque(size);
-	if (size && size <= sizeof(*rec) + FILE_TAIL_BYTES)
+	if (!size)
+		return;
+	opaque(size); /* or clang makes one comparison of the two, on size - 1: 5.10 sees no bound of size in it */
+	if (size <= sizeof(*rec) + FILE_TAIL_BYTES)
 		send_record(ctx, &activity, &rec->hdr, size);
+}
+
+/* What a function returned that gives a pointer: the verifier allows no arithmetic on it. */
+static __always_inline bool is_error_pointer(__u64 ret)
+{
+	return ret >= (__u64)-4095;
 }
 
 /* An int that is not 0, or a pointer that is an error: vfs_mkdir gives a dentry since Linux kernel commit c54b386969a5
  * ("VFS: Change vfs_mkdir() to return the dentry.") (in v6.15). Of an int only the low half is defined. */
 static __always_inline bool has_failed(__u64 ret)
 {
-	if (ret >= (__u64)-4095)
+	if (is_error_pointer(ret))
 		return true;
 	return ret <= 0xffffffff && (__s32)ret < 0;
 }
@@ -388,7 +396,7 @@ static __always_inline int open_ends(void *ctx, __u64 ret)
 	__u64 mnt;
 	int row;
 
-	if (!ret || has_failed(ret) || !in_scope((void *)bpf_get_current_task(), false))
+	if (!ret || is_error_pointer(ret) || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
 	mode = BPF_CORE_READ(file, f_mode);
 	flags = BPF_CORE_READ(file, f_flags);

@@ -65,17 +65,43 @@ __noinline int note_changes(__u32 copy)
 	return 0;
 }
 
-static __always_inline int tell_credentials(void *ctx, void *buffer, __u32 kind, const struct wire_credentials *old,
-					    const struct wire_credentials *new, __u32 user_ns)
+/* Not inlined, as the next: the stack of what asks is free again when the record is made. All stacks of a chain of
+ * calls must fit in 512 bytes. */
+static __noinline bool differs_from(const struct wire_credentials *old, const struct cred *cred)
+{
+	struct wire_credentials now;
+
+	fill_credentials(&now, cred);
+	return are_different(old, &now);
+}
+
+static __noinline bool are_other(const struct cred *before, const struct cred *after)
+{
+	struct wire_credentials old;
+
+	fill_credentials(&old, before);
+	return differs_from(&old, after);
+}
+
+/* `copied`, if there is one, is what was before; else `before` is. */
+static __always_inline int tell_credentials(void *ctx, void *buffer, __u32 kind, const struct wire_credentials *copied,
+					    const struct cred *before, const struct cred *after, __u32 user_ns)
 {
 	struct credentials_change *rec;
+	struct wire_credentials *old, *new;
 	struct pool_row *row = take_row(kind);
 
 	if (!row)
 		return 0;
 	rec = record_in(row, struct credentials_change);
 	if (begin_event(ctx, row, (void *)rec, kind)) {
-		rec->before = *old;
+		old = &rec->before;
+		new = (void *)row->tail; /* room that this record does not need */
+		if (copied)
+			*old = *copied;
+		else
+			fill_credentials(old, before);
+		fill_credentials(new, after);
 		rec->task.uid = new->uid;
 		rec->task.gid = new->gid;
 		rec->task.ruid = new->ruid;
@@ -91,7 +117,7 @@ static __always_inline int tell_credentials(void *ctx, void *buffer, __u32 kind,
 		rec->cap_ambient = new->cap_ambient;
 		rec->fsuid = new->fsuid;
 		rec->fsgid = new->fsgid;
-		rec->changed = old->groups != new->groups ? WIRE_CHANGED_GROUPS : 0;
+		rec->changed = kind != WIRE_CAPABILITY_SET && old->groups != new->groups ? WIRE_CHANGED_GROUPS : 0;
 		note_changes(row->slot);
 		rec->syscall = current_syscall();
 		send_record(ctx, buffer, &rec->hdr, sizeof(*rec));
@@ -104,15 +130,14 @@ static __always_inline int tell_credentials(void *ctx, void *buffer, __u32 kind,
 static __always_inline int commit_body(void *ctx, const struct cred *cred)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct wire_credentials old, new;
+	const struct cred *before;
 
 	if (!current_in_scope())
 		return 0;
-	fill_credentials(&old, BPF_CORE_READ(task, real_cred));
-	fill_credentials(&new, cred);
-	if (!are_different(&old, &new))
+	before = BPF_CORE_READ(task, real_cred);
+	if (!are_other(before, cred))
 		return 0;
-	return tell_credentials(ctx, &lifecycle, WIRE_SET_CREDENTIALS, &old, &new,
+	return tell_credentials(ctx, &lifecycle, WIRE_SET_CREDENTIALS, NULL, before, cred,
 				BPF_CORE_READ(cred, user_ns, ns.inum));
 }
 #define COMMIT(ARG) commit_body(ctx, (const struct cred *)ARG(0))
@@ -121,14 +146,10 @@ ON_ENTRY(privilege_set_credentials, commit_creds, COMMIT)
 /* security_capset(new, old, effective, inheritable, permitted): the last thing in capset(2) that can refuse. */
 static __always_inline int capset_body(void *ctx, __u64 *args, int ret)
 {
-	struct wire_credentials old, new;
-
 	if (ret)
 		return 0;
-	fill_credentials(&old, (const struct cred *)args[1]);
-	fill_credentials(&new, (const struct cred *)args[0]);
-	new.groups = old.groups;
-	return tell_credentials(ctx, &activity, WIRE_CAPABILITY_SET, &old, &new, 0);
+	return tell_credentials(ctx, &activity, WIRE_CAPABILITY_SET, NULL, (const struct cred *)args[1],
+				(const struct cred *)args[0], 0);
 }
 ON_RETURN(privilege_capability_set, , security_capset, WIRE_CAPABILITY_SET, 5, capset_body)
 
@@ -159,16 +180,16 @@ static __always_inline int credentials_end(void *ctx, void *buffer, __u32 kind, 
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = call_key(kind);
 	struct wire_credentials *before = bpf_map_lookup_elem(&credentials_before, &key);
-	struct wire_credentials old, now;
+	const struct cred *cred = BPF_CORE_READ(task, real_cred);
+	struct wire_credentials old;
 
 	if (!before)
 		return 0;
 	old = *before;
 	bpf_map_delete_elem(&credentials_before, &key);
-	fill_credentials(&now, BPF_CORE_READ(task, real_cred));
-	if (!even_if_same && !are_different(&old, &now))
+	if (!even_if_same && !differs_from(&old, cred))
 		return 0;
-	return tell_credentials(ctx, buffer, kind, &old, &now, 0);
+	return tell_credentials(ctx, buffer, kind, &old, NULL, cred, 0);
 }
 
 /* On every system call that can change credentials (programs.cpp names them). */
