@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // kafka://HOST:PORT[,HOST:PORT]/TOPIC through librdkafka: an idempotent producer, keyed by host.
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <vector>
 
 #include <librdkafka/rdkafka.h>
@@ -69,6 +71,8 @@ const std::vector<Setting>& defaults() {
 }
 
 class KafkaSink : public Sink {
+  using Clock = std::chrono::steady_clock;
+
  public:
   KafkaSink(Api api, std::string key) : api_(api), key_(std::move(key)) {}
   ~KafkaSink() override {
@@ -103,12 +107,21 @@ class KafkaSink : public Sink {
       started_ = from;
     }
     failure_.clear();
+    const auto second = Clock::now() + std::chrono::seconds(1);
     for (std::size_t i = 0; i < states_.size(); ++i) {
       if (states_[i] != State::unsent) continue;
-      if (!produce(batch.line(from + i), i)) break;
+      if (!produce(batch.line(from + i), i, second)) break;
     }
-    // All reports come within message.timeout.ms.
-    while (in_flight_ != 0) api_.rd_kafka_poll(producer_, 100);
+    // All reports come within message.timeout.ms, which an end may not have: those purged come at once.
+    for (bool purged = false; in_flight_ != 0;) {
+      if (!purged && is_over(second)) {
+        api_.rd_kafka_purge(producer_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+        purged = true;
+      }
+      api_.rd_kafka_poll(producer_, 100);
+    }
+
+    if (is_over(second)) failure_ = "no broker took it before the end";
 
     std::size_t done = 0;
     for (; done < states_.size() && states_[done] != State::unsent; ++done) {
@@ -127,6 +140,8 @@ class KafkaSink : public Sink {
     }
     return delivery;
   }
+
+  void end_by(Clock::time_point deadline) override { deadline_ = deadline; }
 
   void idle() override {
     if (producer_ != nullptr) api_.rd_kafka_poll(producer_, 0);
@@ -160,8 +175,13 @@ class KafkaSink : public Sink {
     return {};
   }
 
+  /// The end came, and this delivery had its second.
+  [[nodiscard]] bool is_over(Clock::time_point second) const {
+    return Clock::now() >= std::max(second, deadline_.load());
+  }
+
   /// False: the rest is to be tried later.
-  bool produce(std::string_view line, std::size_t index) {
+  bool produce(std::string_view line, std::size_t index, Clock::time_point second) {
     if (line.ends_with('\n')) line.remove_suffix(1);
     // librdkafka takes const data for writable.
     void* payload = const_cast<char*>(line.data());  // NOLINT(cppcoreguidelines-pro-type-const-cast)
@@ -177,7 +197,7 @@ class KafkaSink : public Sink {
         states_[index] = State::refused;
         return true;
       }
-      if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || in_flight_ == 0) {
+      if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || in_flight_ == 0 || is_over(second)) {
         failure_ = api_.rd_kafka_err2str(error);
         return false;
       }
@@ -217,6 +237,7 @@ class KafkaSink : public Sink {
   std::vector<State> states_;  // of the lines from started_ on
   std::size_t started_ = 0;
   std::size_t in_flight_ = 0;
+  std::atomic<Clock::time_point> deadline_{Clock::time_point::max()};
   std::string failure_;
 };
 

@@ -185,6 +185,7 @@ Result<> Output::close() {
     {
       const std::lock_guard guard(mutex_);
       deadline_ = Clock::now() + drain_;
+      if (!drains_for_ever_) sink_->end_by(deadline_);
     }
     stopping_ = true;
     wake();

@@ -2,6 +2,7 @@
 // One place where events go. A sink delivers when it is told to; queues, spools and retries are Output's.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +37,8 @@ class Sink {
 
   /// Delivers the lines from index `from` on. May take up to some seconds. Called by one thread.
   virtual Delivery deliver(const Batch& batch, std::size_t from) = 0;
+  /// The end is near: a delivery that can wait long gives up then, though not before it had a second. From any thread.
+  virtual void end_by(std::chrono::steady_clock::time_point /*deadline*/) {}
   /// Called about ten times a second while there is nothing to deliver.
   virtual void idle() {}
   /// A descriptor which, readable, wants idle() at once; -1 for none.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Outputs that are not files, with real other ends: ids complete, each exactly once after deduplication.
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <map>
@@ -387,6 +388,15 @@ TEST_F(Kafka, gets_every_event_although_its_broker_was_away) {
   later.join();
   std::set<std::string> keys;
   EXPECT_EQ(unique(consume(keys)), unique(ids_of(read_file(temp / "truth"))));
+}
+
+// librdkafka itself keeps a message for 15 seconds; the end does not wait for that.
+TEST(KafkaOutput, that_is_unreachable_does_not_delay_the_end) {
+  const TempDir temp;
+  const auto start = std::chrono::steady_clock::now();
+  const std::string err = watch_storm(temp, "kafka://127.0.0.1:1/t?drain=1", 11);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(11));
+  EXPECT_NE(err.find("were not delivered: lost"), std::string::npos) << err;
 }
 
 TEST(KafkaOutput, refuses_settings_that_librdkafka_does_not_know) {
