@@ -90,6 +90,10 @@ class Commands(unittest.TestCase):
         (top / "etc/audit/rules.d/a.rules").write_text("-w /etc/passwd -p wa -k identity\n")
         for atlas in ("all.atlas", "mine.atlas", "fleet.atlas"):
             shutil.copy(ROOT / "data/debian.atlas", top / atlas)
+        # The pages say how each is made, and some name one that another page makes.
+        for secret in ("elastic.headers", "hec.headers"):
+            (top / "etc/nightjar" / secret).write_text("Authorization: none\n")
+            (top / "etc/nightjar" / secret).chmod(0o600)
         cls.top = top
 
     @classmethod
@@ -98,8 +102,13 @@ class Commands(unittest.TestCase):
 
     def here(self, command):
         """The command with this test's paths and addresses."""
-        command = re.sub(r"(?<![\w/])/var/lib/nightjar", f"{self.top}/var", command)
-        command = re.sub(r"(?<![\w/])/(?=etc/nightjar|etc/audit|tmp/nightjar|tmp/demo)", f"{self.top}/", command)
+        # In one go: what is put in place holds such paths itself.
+        moved = {"/var/lib/nightjar": f"{self.top}/var"}
+        command = re.sub(
+            r"(?<![\w/])(/var/lib/nightjar|/(?=etc/nightjar|etc/audit|tmp/nightjar|tmp/demo))",
+            lambda found: moved.get(found[1], f"{self.top}/"),
+            command,
+        )
         # Nobody listens there; what waits stays in the spool, or is lost and told.
         return re.sub(r"(https?|kafka)://[a-z0-9.:,]+/", r"\1://127.0.0.1:9/", command)
 
@@ -120,7 +129,7 @@ class Commands(unittest.TestCase):
 
     def test_all(self):
         environment = dict(os.environ, PATH=f"{AGENT.parent}:/usr/sbin:{os.environ['PATH']}")
-        run = 0
+        ran = set()  # pages repeat each other: once is enough
         for page in PAGES:
             for number, command in commands_of(page):
                 with self.subTest(place=f"{page.relative_to(ROOT)}:{number}", command=command):
@@ -131,6 +140,12 @@ class Commands(unittest.TestCase):
                         if line.name == "systemd.py":  # takes its commands from that page
                             self.assertEqual(page.name, "quick-start.md")
                         continue
+                    if line in ran:
+                        continue
+                    ran.add(line)
+                    for tool in ("make", "openssl"):
+                        if re.search(rf"(^| ){tool}( |$)", line) and not shutil.which(tool):
+                            self.skipTest(f"no {tool} here")
                     if "jq" in line and not shutil.which("jq"):
                         line = line.split(" | jq")[0]
                     done = subprocess.run(
@@ -145,8 +160,7 @@ class Commands(unittest.TestCase):
                     )
                     accepted = (0, 3) if "doctor" in command else (0,)
                     self.assertIn(done.returncode, accepted, f"{line}\n{done.stdout[-500:]}\n{done.stderr[-2000:]}")
-                    run += 1
-        self.assertGreater(run, 20, "hardly a command was found: has the form of the pages changed?")
+        self.assertGreater(len(ran), 20, "hardly a command was found: has the form of the pages changed?")
 
 
 class Completeness(unittest.TestCase):
