@@ -102,7 +102,10 @@ Result<> Collector::open_stream(bool show_snapshot) {
   facts[Fact::transport] = sensor_->uses_ring_buffer() ? "\"ringbuf\"" : "\"perf\"";
   facts[Fact::buffers] = buffers;
   pipeline_.own_event(Kind::sensor_started, facts, batch_.text);
-  tell_processes(records, show_snapshot && options_.wanted.contains(Kind::process_snapshot), pipeline_, batch_.text);
+  const bool show = show_snapshot && options_.wanted.contains(Kind::process_snapshot);
+  NIGHTJAR_CHECK(tell_processes(records, show, pipeline_, batch_.text, [this]() -> Result<> {
+    return batch_.text.size() >= write_bytes ? flush() : Result<>();
+  }));
   return flush();
 }
 

@@ -69,9 +69,11 @@ SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline) {
   return self;
 }
 
-void tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out) {
+Result<> tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out,
+                        const std::function<Result<>()>& after_each) {
+  Result<> told;
   for_each_record(records, [&](std::span<std::byte> record) {
-    if (!is_snapshot(record) || as_wire<wire_header>(record).is_self != 0) return;
+    if (!told || !is_snapshot(record) || as_wire<wire_header>(record).is_self != 0) return;
     const auto& task = as_wire<process_exec>(record).task;
     const std::string process = std::to_string(task.pid);
     std::string arguments = read_small_file("/proc/" + process + "/cmdline");
@@ -83,7 +85,9 @@ void tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& 
       environment.clear();
     }
     tell(record, std::move(arguments), environment, show, pipeline, out);
+    told = after_each();
   });
+  return told;
 }
 
 }  // namespace nightjar

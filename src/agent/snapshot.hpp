@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "agent/pipeline.hpp"
+#include "nightjar/result.hpp"
 #include "wire/record.hpp"
 
 namespace nightjar {
@@ -22,7 +23,9 @@ struct SelfTask {
 SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline);
 
 /// Tells the pipeline every other process, with argv and environment from procfs. `show` false: they are only to be
-/// known, no event is made of them.
-void tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out);
+/// known, no event is made of them. After each, `after_each` may take what is in `out`: of ten thousand processes that
+/// is thirty megabytes.
+Result<> tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out,
+                        const std::function<Result<>()>& after_each);
 
 }  // namespace nightjar

@@ -19,7 +19,7 @@ namespace nightjar {
 struct LoadedGroup::State {
   struct Attached {
     std::vector<Hold> holds;
-    UniqueFd program;  ///< of an adopted group; else the object owns it
+    UniqueFd program;  ///< unless the object owns it
   };
 
   State() = default;

@@ -320,6 +320,23 @@ AttachRequest VersionLoader::request_for(const Choice& choice, bpf_program* prog
   return request;
 }
 
+/// libbpf's object keeps the instructions of every program of the file, loaded or not: megabytes that nobody needs any
+/// more. Not where links need it: those of USDT share a table that the object owns.
+Result<> VersionLoader::release(LoadedGroup::State& state) const {
+  if (std::any_of(choices_.begin(), choices_.end(), [](const Choice& c) { return c.kind == ProgramKind::usdt; }))
+    return {};
+  for (std::size_t index = 0; index < state.programs.size(); ++index) {
+    LoadedProgram& program = state.programs[index];
+    if (program.fd < 0) continue;
+    UniqueFd& own = state.attached[index].program;
+    own.reset(::fcntl(program.fd, F_DUPFD_CLOEXEC, 3));
+    if (!own.valid()) return Error::from_errno(program_named(program.name) + ": duplicate");
+    program.fd = own.get();
+  }
+  state.object.reset();
+  return {};
+}
+
 Result<> VersionLoader::attach(LoadedGroup::State& state) {
   LibbpfCapture capture(&options_.log);
   Attacher attacher(options_, state.remarks);
@@ -349,7 +366,7 @@ Result<> VersionLoader::attach(LoadedGroup::State& state) {
     state.programs.push_back(std::move(loaded));
     state.attached.push_back(std::move(attached));
   }
-  return {};
+  return release(state);
 }
 
 }  // namespace nightjar

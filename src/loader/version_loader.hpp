@@ -57,6 +57,7 @@ class VersionLoader {
   Choice* find(std::string_view name);
   Result<> take_maps(LoadedGroup::State& state) const;
   Result<> fill_slots(const LoadedGroup::State& state) const;
+  Result<> release(LoadedGroup::State& state) const;
   [[nodiscard]] AttachRequest request_for(const Choice& choice, bpf_program* program) const;
 
   const ProgramBlueprint& blueprint_;
