@@ -282,8 +282,10 @@ SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
 }
 
 /* A process that ends closes what it has open, after its exit was told: what it has written is told before. So many
- * descriptors are looked at; every table has room for them (NR_OPEN_DEFAULT, include/linux/fdtable.h). */
-#define DESCRIPTORS 64
+ * descriptors are looked at, of as many as its table has room for: 64 at first, always a multiple of that
+ * (NR_OPEN_DEFAULT, alloc_fdtable in fs/file.c). Files at higher ones are told when the kernel lets go of them, after
+ * the exit. */
+#define DESCRIPTORS 256
 #define DESCRIPTORS_AT_ONCE 8
 
 /* Whether the file was written to, and ends with this process. Global, as is the next: verified once. */
@@ -296,10 +298,12 @@ __noinline int is_ending(__u64 file)
 __noinline __u64 first_ending(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct file **files = BPF_CORE_READ(task, files, fdt, fd);
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	__u32 room = BPF_CORE_READ(table, max_fds);
 	__u64 some[DESCRIPTORS_AT_ONCE];
 
-	for (int fd = 0; fd < DESCRIPTORS; fd += DESCRIPTORS_AT_ONCE) {
+	for (__u32 fd = 0; fd < DESCRIPTORS && fd < room; fd += DESCRIPTORS_AT_ONCE) {
 		if (bpf_probe_read_kernel(some, sizeof(some), files + fd))
 			return 0;
 		for (int i = 0; i < DESCRIPTORS_AT_ONCE; i++) {
