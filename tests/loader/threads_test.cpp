@@ -91,10 +91,17 @@ TEST(Threads, AskAndStopThePollerWhileItReads) {
       (void)group->poller()->delivered();
     }
   });
+  const auto stats = group->stats("send_burst");
+  ASSERT_OK(stats);
+  const std::uint64_t missed = stats->recursion_misses;
   group->detach();
   on_threads([&](unsigned) { failures += group->poller()->stop() ? 0 : 1; });
   EXPECT_EQ(failures, 0U);
-  EXPECT_EQ(given, thread_count * 101 * 7);
+  // Since 7.0 a thread may be preempted in the program, which the kernel then skips for others on its CPU.
+  // It counts what others' renames would have brought too.
+  EXPECT_GE(given + 7 * missed, thread_count * 101 * 7);
+  EXPECT_LE(given, thread_count * 101 * 7);
+  EXPECT_GT(given, 0U);
   EXPECT_EQ(group->poller()->delivered(), given);
 }
 
