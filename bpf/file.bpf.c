@@ -441,9 +441,35 @@ ENTRY(file_delete, "vfs_unlink", take_begins(OP_UNLINK, WIRE_FILE_DELETE, AFTER_
       take_begins(OP_UNLINK, WIRE_FILE_DELETE, PROBE_AFTER_IDMAP(PROBE_ARG_1, PROBE_ARG_2)))
 RETURN(file_delete, "vfs_unlink", 3, end_taking(ctx, OP_UNLINK, WIRE_FILE_DELETE, ret))
 
-ENTRY(file_rmdir, "vfs_rmdir", take_begins(OP_RMDIR, WIRE_FILE_RMDIR, AFTER_IDMAP(FENTRY_ARG, 1)),
-      take_begins(OP_RMDIR, WIRE_FILE_RMDIR, PROBE_AFTER_IDMAP(PROBE_ARG_1, PROBE_ARG_2)))
+/* vfs_rmdir is inlined into do_rmdir by some compilers (Debian's 5.10), and then called only by file systems upon
+ * others. What it asks the security modules is never inlined; its end is the end of whichever of the two returns. */
+SEC("fentry/security_inode_rmdir") int file_rmdir_enter__fentry(__u64 *ctx)
+{
+	return take_begins(OP_RMDIR, WIRE_FILE_RMDIR, ctx[1]);
+}
+SEC("kprobe/security_inode_rmdir") int file_rmdir_enter__kprobe(struct pt_regs *ctx)
+{
+	return take_begins(OP_RMDIR, WIRE_FILE_RMDIR, PT_REGS_PARM2(ctx));
+}
 RETURN(file_rmdir, "vfs_rmdir", 2, end_taking(ctx, OP_RMDIR, WIRE_FILE_RMDIR, ret))
+/* do_rmdir(dfd, name): filename_rmdir in v7.2. */
+SEC("fexit/do_rmdir") int file_rmdir__outer_fexit_more(__u64 *ctx)
+{
+	return end_taking(ctx, OP_RMDIR, WIRE_FILE_RMDIR, ctx[2]);
+}
+SEC("kretprobe/do_rmdir") int file_rmdir__outer_kretprobe_more(struct pt_regs *ctx)
+{
+	return end_taking(ctx, OP_RMDIR, WIRE_FILE_RMDIR, PT_REGS_RC(ctx));
+}
+/* Kernels without security modules. */
+SEC("fentry/vfs_rmdir") int file_rmdir_enter__vfs_fentry(__u64 *ctx)
+{
+	return take_begins(OP_RMDIR, WIRE_FILE_RMDIR, AFTER_IDMAP(FENTRY_ARG, 1));
+}
+SEC("kprobe/vfs_rmdir") int file_rmdir_enter__vfs_kprobe(struct pt_regs *ctx)
+{
+	return take_begins(OP_RMDIR, WIRE_FILE_RMDIR, PROBE_AFTER_IDMAP(PROBE_ARG_1, PROBE_ARG_2));
+}
 
 static __always_inline int rename_begins_with(__u64 renamedata)
 {

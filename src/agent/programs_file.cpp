@@ -10,7 +10,18 @@ void add_pair(std::vector<Program>& to, const std::string& stem, bool typed) {
   to.emplace_back(stem + (typed ? "__fexit" : "__kretprobe"));
 }
 
-std::vector<Program> file_programs(bool typed) {
+/// rmdir is seen where the kernel asks its security modules, and ends in one of two functions (bpf/file.bpf.c).
+void add_rmdir(std::vector<Program>& to, bool typed, bool asked) {
+  const std::string hook = typed ? "fentry" : "kprobe";
+  to.emplace_back("file_rmdir_enter__" + std::string(asked ? "" : "vfs_") + hook);
+  to.emplace_back(typed ? "file_rmdir__fexit" : "file_rmdir__kretprobe");
+  to.push_back(Program(typed ? "file_rmdir__outer_fexit_more" : "file_rmdir__outer_kretprobe_more",
+                       {"do_rmdir", "filename_rmdir"})
+                   .optional());
+}
+
+/// `asked`: the kernel asks security modules.
+std::vector<Program> file_programs(bool typed, bool asked) {
   std::vector<Program> programs;
   const char* const at_return = typed ? "__fexit" : "__kretprobe";
   // do_file_open in 7.3.
@@ -19,8 +30,9 @@ std::vector<Program> file_programs(bool typed) {
   for (const char* mount : {"file_mount", "file_mount_of", "file_unmount", "file_unmount_of"})
     programs.emplace_back(std::string(mount) + (typed ? "_enter__fentry" : "_enter__kprobe"));
   for (const char* stem : {"file_rename", "file_delete", "file_link", "file_symlink", "file_setattr", "file_mkdir",
-                           "file_rmdir", "file_mknod", "file_create", "file_xattr_set"})
+                           "file_mknod", "file_create", "file_xattr_set"})
     add_pair(programs, stem, typed);
+  add_rmdir(programs, typed, asked);
   std::vector<Program> acl;
   add_pair(acl, "file_acl_set", typed);  // vfs_set_acl: 6.2
   for (Program& program : acl) programs.push_back(program.optional());
@@ -53,8 +65,10 @@ GroupSpec file_group() {
            {.kind = Kind::xattr_set, .program_stem = "file_xattr_set", .common_stem = "file_calls"},
            {.kind = Kind::utimes, .program_stem = "file_setattr", .common_stem = "file_calls"}},
           {
-              ProgramVersion("btf", file_programs(true)).require(Feature::fentry),
-              ProgramVersion("kprobe", file_programs(false)).require(Feature::kprobe),
+              ProgramVersion("btf", file_programs(true, true)).require(Feature::fentry),
+              ProgramVersion("btf", file_programs(true, false)).require(Feature::fentry),
+              ProgramVersion("kprobe", file_programs(false, true)).require(Feature::kprobe),
+              ProgramVersion("kprobe", file_programs(false, false)).require(Feature::kprobe),
               ProgramVersion("tracepoint", file_call_programs()).require(Feature::tp_btf),
           },
           false};
