@@ -31,6 +31,7 @@ struct file_syscall {
 	struct asked asked;
 	__u32 old_mode, old_uid, old_gid;
 	__u32 count;
+	__u32 on_overlay; /* the witnesses are of an overlay */
 	struct witness witnesses[WITNESSES];
 	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
 	char scratch[NAME_BYTES];
@@ -311,16 +312,7 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 	}
 }
 
-/* Most calls have nothing to do with files: told by the number alone. */
-static __always_inline bool concerns_files(__u64 nr)
-{
-	struct arguments none = {};
-	struct asked asked = {};
-
-	return describe(&asked, &none, nr);
-}
-
-static __always_inline int syscall_begins(void *registers, __u64 nr)
+static __always_inline int syscall_begins(struct sys_enter_ctx *ctx)
 {
 	struct arguments arguments;
 	struct asked asked = {};
@@ -328,10 +320,10 @@ static __always_inline int syscall_begins(void *registers, __u64 nr)
 	struct inode *inode;
 	struct file *file;
 
-	if (!concerns_files(nr) || !in_scope((void *)bpf_get_current_task(), false) || is_compat())
+	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	read_arguments(&arguments, registers);
-	if (!describe(&asked, &arguments, nr))
+	entered_with(&arguments, ctx);
+	if (!describe(&asked, &arguments, ctx->nr))
 		return 0;
 	s = begin_syscall();
 	if (!s)
@@ -422,6 +414,13 @@ static __always_inline void remember_name(struct file_syscall *s, struct witness
 	w->parent_inode = (__u64)inode_of(w->parent);
 }
 
+static __always_inline void forget_witnesses(struct file_syscall *s)
+{
+	for (int i = 0; i < WITNESSES; i++)
+		s->witnesses[i].inode = 0;
+	s->count = 0;
+}
+
 static __always_inline int witnessed(struct inode *inode)
 {
 	__u64 thread = bpf_get_current_pid_tgid();
@@ -434,6 +433,15 @@ static __always_inline int witnessed(struct inode *inode)
 	for (int i = 0; i < WITNESSES; i++) {
 		if (s->witnesses[i].inode == (__u64)inode)
 			return 0;
+	}
+	/* An overlay's call touches its layers, too, which may be mounted where the process sees them; no other call
+	 * touches an overlay. */
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		if (!s->on_overlay)
+			forget_witnesses(s);
+		s->on_overlay = 1;
+	} else if (s->on_overlay) {
+		return 0;
 	}
 	count = s->count;
 	opaque(count);
@@ -600,7 +608,6 @@ static __always_inline bool find_touched(struct file_syscall *s, struct file_fac
 		if (!entry)
 			continue;
 		mnt = visible_mount((__u64)file_system_of(entry));
-		/* An overlay's own inode comes after its layers': the last one wins. */
 		if (!mnt)
 			continue;
 		best = entry;
@@ -748,15 +755,14 @@ static __always_inline int syscall_ends(void *ctx, __s64 ret)
 
 /* ---- The hooks ---- */
 
-/* Two programs for all calls. A tracepoint for each would cost ten seconds to attach to, and a thread in any system
- * call as much: once one is traced, every call takes the slow way in. */
-SEC("tp_btf/sys_enter") int file_calls_enter__calls(__u64 *ctx)
+/* In the slots of the calls that describe() knows (syscalls.bpf.c; file_calls in src/agent/programs_file.cpp). */
+SEC("tracepoint/raw_syscalls/sys_enter") int file_calls_enter__calls(struct sys_enter_ctx *ctx)
 {
-	return syscall_begins((void *)ctx[0], ctx[1]);
+	return syscall_begins(ctx);
 }
-SEC("tp_btf/sys_exit") int file_calls__calls(__u64 *ctx)
+SEC("tracepoint/raw_syscalls/sys_exit") int file_calls__calls(struct sys_exit_ctx *ctx)
 {
-	return concerns_files(number_of_ending_call(ctx)) ? syscall_ends(ctx, ctx[1]) : 0;
+	return syscall_ends(ctx, ctx->ret);
 }
 
 /* include/trace/events/timestamp.h: Linux kernel commit a80f53809ccc ("fs: tracepoints around multigrain timestamp

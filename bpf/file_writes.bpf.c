@@ -235,16 +235,27 @@ static __always_inline int writing_argument(__u64 nr)
 	}
 }
 
+static __always_inline int call_wrote(void *registers, __u64 nr, __s64 ret)
+{
+	int argument = writing_argument(nr);
+	struct arguments arguments;
+
+	if (argument < 0 || ret <= 0 || !in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	ending_call(&arguments, registers);
+	return count_write(file_of(argument ? arguments.args[2] : arguments.args[0]), ret);
+}
+
+/* In the slots of these calls (syscalls.bpf.c). What the call was given is where the task keeps its registers: Linux
+ * kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15). */
+SEC("tracepoint/raw_syscalls/sys_exit") int file_written__slots(struct sys_exit_ctx *ctx)
+{
+	return call_wrote((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr, ctx->ret);
+}
+/* Before: at every call's end. */
 SEC("tp_btf/sys_exit") int file_written__calls(__u64 *ctx)
 {
-	int argument = writing_argument(number_of_ending_call(ctx));
-	struct arguments arguments;
-	__s64 ret = ctx[1];
-
-	if (argument < 0 || ret <= 0 || !in_scope((void *)bpf_get_current_task(), false) || is_compat())
-		return 0;
-	ending_call(&arguments, (void *)ctx[0]);
-	return count_write(file_of(argument ? arguments.args[2] : arguments.args[0]), ret);
+	return is_compat() ? 0 : call_wrote((void *)ctx[0], number_of_ending_call(ctx), ctx[1]);
 }
 
 static __always_inline int descriptor_ends(void *ctx, __s32 fd)
@@ -256,28 +267,17 @@ static __always_inline int descriptor_ends(void *ctx, __s32 fd)
 	return file_ends(ctx, file);
 }
 
-SEC("tp_btf/sys_enter") int file_modify__calls(__u64 *ctx)
+/* In the slots of close, dup2 and dup3. */
+SEC("tracepoint/raw_syscalls/sys_enter") int file_modify__calls(struct sys_enter_ctx *ctx)
 {
-	struct arguments a;
-	__u64 nr = ctx[1];
+	__u64 first = ctx->args[0], second = ctx->args[1];
 
-	switch (nr) {
-	case __NR_close:
-	case __NR_dup3:
-#ifdef __NR_dup2
-	case __NR_dup2:
-#endif
-		break;
-	default:
+	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	}
-	if (!in_scope((void *)bpf_get_current_task(), false) || is_compat())
-		return 0;
-	read_arguments(&a, (void *)ctx[0]);
-	if (nr == __NR_close)
-		return descriptor_ends(ctx, a.args[0]);
-	if (a.args[0] != a.args[1]) /* what dup2 replaces */
-		return descriptor_ends(ctx, a.args[1]);
+	if (ctx->nr == __NR_close)
+		return descriptor_ends(ctx, first);
+	if (first != second) /* what dup2 replaces */
+		return descriptor_ends(ctx, second);
 	return 0;
 }
 
@@ -341,11 +341,9 @@ SEC("kprobe/exit_signals") int file_process_ends__kprobe(struct pt_regs *ctx)
 	return process_ends(ctx);
 }
 /* A process that a signal ends makes no call: its files are told after its exit. */
-SEC("tp_btf/sys_enter") int file_process_ends__calls(__u64 *ctx)
+SEC("tracepoint/raw_syscalls/sys_enter") int file_process_ends__calls(struct sys_enter_ctx *ctx)
 {
-	__u64 nr = ctx[1];
-
-	return nr == __NR_exit_group || nr == __NR_exit ? process_ends(ctx) : 0;
+	return process_ends(ctx); /* exit, exit_group */
 }
 SEC("tp_btf/sched_process_exit") int file_process_killed__calls(__u64 *ctx)
 {

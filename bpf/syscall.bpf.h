@@ -42,6 +42,17 @@ static __always_inline void read_arguments(struct arguments *a, void *registers)
 #endif
 }
 
+/* The same at its entry: the context can be read at constant offsets only. */
+static __always_inline void entered_with(struct arguments *a, struct sys_enter_ctx *ctx)
+{
+	a->args[0] = ctx->args[0];
+	a->args[1] = ctx->args[1];
+	a->args[2] = ctx->args[2];
+	a->args[3] = ctx->args[3];
+	a->args[4] = ctx->args[4];
+	barrier();
+}
+
 /* A 32-bit program: its calls have other numbers. */
 static __always_inline bool is_compat(void)
 {

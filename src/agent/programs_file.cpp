@@ -39,10 +39,57 @@ std::vector<Program> file_programs(bool typed, bool asked) {
   return programs;
 }
 
+/// A program at these system calls, by the calls' names.
+Program at_calls(const char* program, const std::string& side, std::initializer_list<const char*> calls) {
+  std::vector<std::string> points;
+  for (const char* call : calls) points.push_back("syscalls/sys_" + side + "_" + call);
+  return Program(program, points).all_points();
+}
+
+/// Those that describe() in bpf/file_calls.bpf.c knows.
+Program at_file_calls(const char* program, const std::string& side) {
+  return at_calls(program, side,
+                  {
+#ifdef __x86_64__
+                      "open",      "creat",     "rename",
+                      "mkdir",     "rmdir",     "unlink",
+                      "link",      "symlink",   "chmod",
+                      "chown",     "lchown",    "mknod",
+                      "utime",     "utimes",    "futimesat",
+#endif
+                      "openat",    "openat2",   "open_by_handle_at",
+                      "renameat",  "renameat2", "mkdirat",
+                      "unlinkat",  "linkat",    "symlinkat",
+                      "fchmod",    "fchmodat",  "fchmodat2",
+                      "fchown",    "fchownat",  "truncate",
+                      "ftruncate", "mknodat",   "setxattr",
+                      "lsetxattr", "fsetxattr", "utimensat"});
+}
+
 // The names avoid __tp_btf: these programs have no stand-ins (with_stand_ins).
 std::vector<Program> file_call_programs() {
   return {Program("file_witness_set__timestamp"), Program("file_witness_changed__timestamp"),
-          Program("file_witness_same__timestamp"), Program("file_calls__calls"), Program("file_calls_enter__calls")};
+          Program("file_witness_same__timestamp"), at_file_calls("file_calls__calls", "exit"),
+          at_file_calls("file_calls_enter__calls", "enter")};
+}
+
+/// `slots`: a program can ask for the registers of its task (bpf/file_writes.bpf.c).
+std::vector<Program> write_call_programs(bool slots) {
+  std::vector<Program> programs{at_calls("file_modify__calls", "enter",
+                                         {
+#ifdef __x86_64__
+                                             "dup2",
+#endif
+                                             "close", "dup3"}),
+                                at_calls("file_process_ends__calls", "enter", {"exit", "exit_group"}),
+                                Program("file_process_killed__calls")};
+  if (slots)
+    programs.push_back(
+        at_calls("file_written__slots", "exit",
+                 {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"}));
+  else
+    programs.emplace_back("file_written__calls");
+  return programs;
 }
 
 }  // namespace
@@ -89,9 +136,8 @@ GroupSpec file_writes_group() {
                                         Program("file_splice_enter__kprobe"), Program("file_splice__kretprobe"),
                                         Program("file_copy_enter__kprobe"), Program("file_copy__kretprobe")})
                   .require(Feature::kprobe),
-              ProgramVersion("tracepoint", {Program("file_modify__calls"), Program("file_process_ends__calls"),
-                                            Program("file_process_killed__calls"), Program("file_written__calls")})
-                  .require(Feature::tp_btf),
+              ProgramVersion("tracepoint", write_call_programs(true)).require(Feature::tp_btf),
+              ProgramVersion("tracepoint", write_call_programs(false)).require(Feature::tp_btf),
           },
           false};
 }
@@ -114,8 +160,8 @@ std::string_view file_degradation(Kind kind, std::string_view tier) {
              "calls on a descriptor";
     default:
       return "system calls only: what io_uring and 32-bit programs do is not seen, nor what happens on file systems "
-             "that keep no change times of their own; where a file system is mounted twice, the path may lead through "
-             "either";
+             "that keep no change times of their own, nor on overlays links and the removal of what only a lower layer "
+             "has; where a file system is mounted twice, the path may lead through either";
   }
 }
 
