@@ -2,8 +2,7 @@
 // File events against what the workload saw with stat(2): every operation, in order, nothing missing, nothing invented.
 #include "file.hpp"
 
-#include <sys/mount.h>
-#include <sys/stat.h>
+#include <cstdlib>
 
 namespace nightjar::test {
 namespace {
@@ -14,12 +13,64 @@ TEST(File, reports_each_operation) {
   expect_file_events(watched);
 }
 
+/// How many operations, and from where they are drawn. A failure tells the seed.
+Strings random_operations(const char* seed) {
+  const char* count = std::getenv("NIGHTJAR_TEST_OPERATIONS");
+  const char* other = std::getenv("NIGHTJAR_TEST_SEED");
+  return {"random", other ? other : seed, count ? count : std::to_string(scaled(2003, 401))};
+}
+
 TEST(File, reports_a_thousand_random_operations) {
   for (const char* seed : {"1", "2", "3"}) {
-    const auto watched = watch_files({"@LOG", "@DIR", "random", seed, std::to_string(scaled(2003, 401))});
+    Strings arguments{"@LOG", "@DIR"};
+    for (const auto& word : random_operations(seed)) arguments.push_back(word);
+    SCOPED_TRACE("file_ops random " + arguments[3] + " " + arguments[4]);
+    const auto watched = watch_files(arguments);
     SKIP_IF_TOLD(watched);
     expect_file_events(watched);
   }
+}
+
+/// On a file system of its own, in a mount namespace of its own.
+Watched watch_on(const std::string& kind, const Strings& operations) {
+  Strings arguments{kind, "@LOG", "@DIR", workload("file_ops"), "@LOG", "@FS"};
+  arguments.insert(arguments.end(), operations.begin(), operations.end());
+  Watch how;
+  how.options = {"--events", "process,file"};
+  return watch("on_file_system", arguments, how);
+}
+
+bool is_own_machine() {
+  const char* whole = std::getenv("NIGHTJAR_TEST_WHOLE_MACHINE");
+  return whole != nullptr && std::string_view(whole) == "1";
+}
+
+bool needs_a_loop_device(std::string_view kind) {
+  return kind != "tmpfs" && kind != "overlay";
+}
+
+/// Seed inventory: F7, F8 (xfs), F12, F18 (btrfs: the device that stat shows).
+class FileSystems : public testing::TestWithParam<const char*> {};
+TEST_P(FileSystems, are_told_operation_by_operation) {
+  if (needs_a_loop_device(GetParam()) && !is_own_machine())
+    GTEST_SKIP() << "NIGHTJAR_TEST_WHOLE_MACHINE is not 1: this takes a loop device of the machine";
+  const Strings operations = random_operations("1");
+  SCOPED_TRACE(std::string(GetParam()) + ": file_ops random " + operations[1] + " " + operations[2]);
+  const auto watched = watch_on(GetParam(), operations);
+  SKIP_IF_TOLD(watched);
+  expect_file_events(watched, GetParam() == std::string_view("overlay"));
+}
+INSTANTIATE_TEST_SUITE_P(On, FileSystems,
+                         testing::Values("tmpfs", "overlay", "ext4", "xfs", "btrfs", "btrfs_subvolume",
+                                         "btrfs_snapshot"),
+                         [](const auto& one) { return std::string(one.param); });
+
+/// Seed inventory: F7, F12, F16, F17. What makes copies for the upper layer is told once, as what the process did.
+TEST(File, tells_once_what_copies_up) {
+  const auto watched = watch_on("overlay", {"copy_up"});
+  SKIP_IF_TOLD(watched);
+  EXPECT_GT(watched.truths("event").size(), 20U);
+  expect_file_events(watched, true);
 }
 
 }  // namespace

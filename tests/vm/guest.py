@@ -23,6 +23,7 @@ HOST_TOOLS = """
     sh bash dash unshare nsenter setpriv setsid prlimit taskset flock mount umount
     true false echo cat sleep env id printf ls stat touch mkdir rmdir cp mv rm ln chmod chown readlink head tail wc seq
     sort tr timeout nohup chroot kill mknod mkfifo dd sync uname date
+    mkfs.ext4 mkfs.xfs mkfs.btrfs
 """.split()
 # Opened by name at run time, so that ldd does not show it: pthread_exit and pthread_cancel need it.
 HOST_LIBRARIES = ["libgcc_s.so.1"]
