@@ -148,6 +148,11 @@ static __always_inline void inode_facts(struct file_facts *f, struct inode *inod
 	f->uid = BPF_CORE_READ(inode, i_uid.val);
 	f->gid = BPF_CORE_READ(inode, i_gid.val);
 	f->size = BPF_CORE_READ(inode, i_size);
+	/* xfs keeps the size of a directory elsewhere. */
+	if ((f->mode & S_IFMT) == S_IFDIR && BPF_CORE_READ(inode, i_sb, s_magic) == XFS_SUPER_MAGIC) {
+		f->size = WIRE_NO_COUNT;
+		f->missing |= WIRE_MISSING_SIZE;
+	}
 }
 
 static __always_inline bool is_unhashed(struct dentry *dentry)

@@ -477,6 +477,7 @@ struct bpf_iter__task {
 #define SOCK_DONE 1
 /* include/uapi/linux/magic.h */
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
+#define XFS_SUPER_MAGIC 0x58465342
 #define BTRFS_SUPER_MAGIC 0x9123683E
 /* include/uapi/linux/stat.h */
 #define S_IFMT 0170000
