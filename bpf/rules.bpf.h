@@ -17,7 +17,15 @@
 RULE_MAP(path_rule_states, struct wire_rule_state);
 RULE_MAP(path_rule_edges, struct wire_rule_edge);
 RULE_MAP(path_rule_verdicts, struct wire_rule_verdict);
-RULE_MAP(path_rule_drops, __u64); /* events that each rule held back */
+
+/* Events that each rule held back; user space sets the size, and reads them without a system call (MappedArray). */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} path_rule_drops __weak SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

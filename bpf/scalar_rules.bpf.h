@@ -17,9 +17,11 @@ struct {
 	__type(value, struct wire_scalar_set);
 } rule_sets __weak SEC(".maps");
 
-/* What each rule dropped: set * (WIRE_RULES + 1) + rule; the last of a set counts what no rule matched. */
+/* What each rule dropped: (cpu * 2 + set) * (WIRE_RULES + 1) + rule; the last of a set counts what no rule matched.
+ * User space sets the size, and reads them without a system call (MappedArray). */
 struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 2 * (WIRE_RULES + 1));
 	__type(key, __u32);
 	__type(value, __u64);
@@ -167,7 +169,7 @@ __weak __noinline int scalar_drop(__u64 what, __u64 users, __u64 cgroup, __u32 p
 	} else {
 		return 0;
 	}
-	row += slot * (WIRE_RULES + 1);
+	row += (bpf_get_smp_processor_id() * 2 + slot) * (WIRE_RULES + 1);
 	count = bpf_map_lookup_elem(&rule_counts, &row);
 	if (!count)
 		return 0;

@@ -33,7 +33,13 @@ class NIGHTJAR_API MappedArray {
         bytes_(other.bytes_),
         stride_(other.stride_),
         entries_(other.entries_) {}
-  MappedArray& operator=(MappedArray&&) = delete;
+  MappedArray& operator=(MappedArray&& other) noexcept {
+    std::swap(data_, other.data_);
+    std::swap(bytes_, other.bytes_);
+    std::swap(stride_, other.stride_);
+    std::swap(entries_, other.entries_);
+    return *this;
+  }
   MappedArray(const MappedArray&) = delete;
   MappedArray& operator=(const MappedArray&) = delete;
   ~MappedArray();

@@ -104,7 +104,7 @@ std::map<std::string, std::uint64_t> Collector::suppressed() {
   std::map<std::string, std::uint64_t> all = sensor_->rules().drops();
   for (const auto& [rule, count] : pipeline_.suppressed()) all[rule] += count;
   if (ScalarRules* rules = sensor_->scalar_rules()) {
-    if (auto looked = rules->look(); !looked) log_(LogLevel::warning, to_string(looked.error()));
+    rules->look();
     for (const auto& [rule, count] : rules->suppressed()) all[rule] += count;
   }
   return all;

@@ -102,18 +102,22 @@ RuleRoom room_for(const PathRules& rules, bool reloads) {
 Result<KernelRules> KernelRules::open(std::span<const Map> maps) {
   KernelRules rules;
   const std::pair<std::string_view, std::optional<Map> KernelRules::*> wanted[] = {
-      {"path_rule_states", &KernelRules::states_},     {"path_rule_edges", &KernelRules::edges_},
-      {"path_rule_verdicts", &KernelRules::verdicts_}, {"path_rule_drops", &KernelRules::counts_},
-      {"path_rule_sets", &KernelRules::sets_},         {"path_rules_now", &KernelRules::now_}};
+      {"path_rule_states", &KernelRules::states_},
+      {"path_rule_edges", &KernelRules::edges_},
+      {"path_rule_verdicts", &KernelRules::verdicts_},
+      {"path_rule_sets", &KernelRules::sets_},
+      {"path_rules_now", &KernelRules::now_}};
   for (const Map& map : maps) {
     for (const auto& [name, member] : wanted) {
       if (map.name() == name) rules.*member = NIGHTJAR_TRY(map.duplicate());
     }
+    if (map.name() == "path_rule_drops") rules.counts_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
   }
   for (const auto& [name, member] : wanted) {
     if (!(rules.*member) && rules.now_)
       return Error(errc::invalid, "the BPF object lacks the map " + std::string(name));
   }
+  if (!rules.counts_ && rules.now_) return Error(errc::invalid, "the BPF object lacks the map path_rule_drops");
   return rules;
 }
 
@@ -125,8 +129,9 @@ Result<> KernelRules::adopt(const PathRules& rules) {
   }
   const std::uint32_t half = current_ == 1 ? 1 : 0;
   const auto fits = [](const Map& map, std::size_t rows) { return rows <= map.max_entries() / WIRE_RULE_SETS; };
+  const std::uint32_t count_rows = counts_->entries() / WIRE_RULE_SETS;
   if (!fits(*states_, rules.tables.states.size()) || !fits(*edges_, rules.tables.edges.size()) ||
-      !fits(*verdicts_, rules.tables.verdicts.size()) || !fits(*counts_, rules.names.size())) {
+      !fits(*verdicts_, rules.tables.verdicts.size()) || rules.names.size() > count_rows) {
     NIGHTJAR_CHECK(switch_to(0));
     return Error(errc::system,
                  "the rules on paths have outgrown the room that the start made for them in the kernel: " +
@@ -155,7 +160,8 @@ Result<> KernelRules::put(std::uint32_t half, const PathRules& rules) const {
   set.first_state = NIGHTJAR_TRY(write(*states_, rules.tables.states));
   set.first_edge = NIGHTJAR_TRY(write(*edges_, rules.tables.edges));
   set.first_verdict = NIGHTJAR_TRY(write(*verdicts_, rules.tables.verdicts));
-  set.first_count = NIGHTJAR_TRY(write(*counts_, std::vector<std::uint64_t>(rules.names.size())));
+  set.first_count = half * (counts_->entries() / WIRE_RULE_SETS);
+  for (std::uint32_t i = 0; i < rules.names.size(); ++i) *counts_->at<std::uint64_t>(set.first_count + i) = 0;
   return sets_->set(half, set);
 }
 
@@ -170,10 +176,10 @@ Result<> KernelRules::switch_to(std::uint32_t now) const {
 }
 
 void KernelRules::add_counts(std::uint32_t half, std::map<std::string, std::uint64_t>& to) const {
-  const std::uint32_t first = half * (counts_->max_entries() / WIRE_RULE_SETS);
+  const std::uint32_t first = half * (counts_->entries() / WIRE_RULE_SETS);
   for (std::uint32_t i = 1; i < names_.at(half).size(); ++i) {
-    const auto count = counts_->get<std::uint32_t, std::uint64_t>(first + i);
-    if (count && *count != 0) to[names_.at(half)[i]] += *count;
+    const std::uint64_t count = *counts_->at<std::uint64_t>(first + i);
+    if (count != 0) to[names_.at(half)[i]] += count;
   }
 }
 

@@ -14,6 +14,7 @@
 #include "agent/glob_automaton.hpp"
 #include "nightjar/log.hpp"
 #include "nightjar/map.hpp"
+#include "nightjar/mapped_array.hpp"
 
 namespace nightjar {
 
@@ -54,7 +55,8 @@ class KernelRules {
   [[nodiscard]] Result<> switch_to(std::uint32_t now) const;
   void add_counts(std::uint32_t half, std::map<std::string, std::uint64_t>& to) const;
 
-  std::optional<Map> states_, edges_, verdicts_, counts_, sets_, now_;
+  std::optional<Map> states_, edges_, verdicts_, sets_, now_;
+  std::optional<MappedArray> counts_;
   std::uint32_t current_ = 0;  // the half in force, and one
   std::array<std::vector<std::string>, WIRE_RULE_SETS> names_;
   std::map<std::string, std::uint64_t> before_;

@@ -2,7 +2,6 @@
 #include "agent/scalar_rules.hpp"
 
 #include <algorithm>
-#include <numeric>
 #include <span>
 #include <tuple>
 
@@ -108,7 +107,7 @@ CompiledRules compile_rules(const Filter& filter) {
 }
 
 Result<> ScalarRules::install(std::shared_ptr<const Filter> filter) {
-  NIGHTJAR_CHECK(look());  // the set that is written over may hold counts of before
+  look();  // the set that is written over may hold counts of before
   CompiledRules compiled = compile_rules(*filter);
   const bool any = std::any_of(compiled.set.rules, compiled.set.rules + compiled.set.count,
                                [](const wire_scalar_rule& rule) { return (rule.flags & WIRE_RULE_DROP) != 0; }) ||
@@ -149,18 +148,19 @@ void ScalarRules::learn_cgroup(std::uint64_t id, const CgroupNames& names) {
   (void)maps_.cgroups.set(id, verdict);
 }
 
-Result<> ScalarRules::look() {
+void ScalarRules::look() {
+  constexpr std::uint32_t row = 2 * (WIRE_RULES + 1);  // of a CPU
+
   for (std::uint32_t slot = 0; slot < 2; ++slot) {
     for (std::uint32_t at = 0; at < ids_[slot].size(); ++at) {
       if (ids_[slot][at].empty()) continue;
-      const auto cells =
-          NIGHTJAR_TRY((maps_.counts.get_per_cpu<std::uint32_t, std::uint64_t>(slot * (WIRE_RULES + 1) + at)));
-      const std::uint64_t now = std::accumulate(cells.begin(), cells.end(), std::uint64_t{0});
+      std::uint64_t now = 0;
+      for (std::uint32_t i = slot * (WIRE_RULES + 1) + at; i < maps_.counts.entries(); i += row)
+        now += *maps_.counts.at<std::uint64_t>(i);
       if (now != seen_[slot][at]) suppressed_[ids_[slot][at]] += now - seen_[slot][at];
       seen_[slot][at] = now;
     }
   }
-  return {};
 }
 
 }  // namespace nightjar

@@ -14,6 +14,7 @@
 
 #include "agent/filter.hpp"
 #include "nightjar/map.hpp"
+#include "nightjar/mapped_array.hpp"
 #include "wire/scalar_rules.h"
 
 namespace nightjar {
@@ -36,7 +37,9 @@ struct CgroupNames {
 class ScalarRules {
  public:
   struct Maps {
-    Map sets, counts, images, cgroups;
+    Map sets;
+    MappedArray counts;
+    Map images, cgroups;
   };
   /// Puts wire_reader::rules into force.
   using Switch = std::function<void(std::uint32_t rules)>;
@@ -56,7 +59,7 @@ class ScalarRules {
 
   /// What the kernel side dropped so far, by rule; brought up to date by look().
   [[nodiscard]] const std::map<std::string, std::uint64_t>& suppressed() const { return suppressed_; }
-  Result<> look();
+  void look();
 
  private:
   Maps maps_;

@@ -210,6 +210,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   group.maps["path_rule_states"].max_entries = rule_room_.states;
   group.maps["path_rule_edges"].max_entries = rule_room_.edges;
   group.maps["path_rule_verdicts"].max_entries = rule_room_.verdicts;
+  group.maps["rule_counts"].max_entries = cpus * 2 * (WIRE_RULES + 1);
   group.maps["path_rule_drops"].max_entries = rule_room_.counts;
   const std::uint32_t pool = std::clamp(cpus * scratch_rows_per_cpu, scratch_rows_least, scratch_rows_most);
   group.maps["path_rows"].max_entries = cpus * path_users + pool;
@@ -351,7 +352,8 @@ Result<> Sensor::open_scalar_rules(const SensorOptions& options) {
     }
     return Error(errc::invalid, "the BPF object lacks the map " + std::string(name));
   };
-  ScalarRules::Maps maps{NIGHTJAR_TRY(map("rule_sets")), NIGHTJAR_TRY(map("rule_counts")),
+  const Map counts = NIGHTJAR_TRY(map("rule_counts"));
+  ScalarRules::Maps maps{NIGHTJAR_TRY(map("rule_sets")), NIGHTJAR_TRY(MappedArray::of(counts)),
                          NIGHTJAR_TRY(map("image_verdicts")), NIGHTJAR_TRY(map("cgroup_verdicts"))};
   scalar_rules_ =
       std::make_unique<ScalarRules>(std::move(maps), [this](std::uint32_t rules) { reader_->use_rules(rules); });
