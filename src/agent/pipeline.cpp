@@ -203,6 +203,7 @@ void Pipeline::on_cgroup(Bytes record) {
 Process& Pipeline::remember(const wire_task& task, std::shared_ptr<const Image> image) {
   Process process;
   process.key = key_of(task);
+  process.parent = parent_of(task);
   process.image = std::move(image);
   process.entity_id = entity_id(task.pid, task.start_ns);
   process.start = time_fact(task.start_ns);

@@ -201,6 +201,7 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
   if (const Process* leader = processes_.find_live(exec.session_pid))
     facts_[Fact::session_entity_id] = leader->entity_id;
   if (const Process* leader = processes_.find_live(exec.group_pid)) facts_[Fact::group_entity_id] = leader->entity_id;
+  facts_[Fact::ancestors] = scratch() = processes_.ancestors(process);
   if (kind == Kind::exec) {
     if (exec.filename.len != 0)
       facts_[Fact::exec_filename] = text_fact(Fact::exec_filename, string_of(record, exec.filename));

@@ -36,6 +36,24 @@ void ProcessTable::ended(ProcessKey key) {
   }
 }
 
+std::string ProcessTable::ancestors(const Process& process, std::size_t limit) {
+  std::string text;
+  const Process* next = &process;
+  for (std::size_t told = 0; told < limit && (next = find(next->parent)) != nullptr; ++told) {
+    text += told == 0 ? "[{\"entity_id\":" : ",{\"entity_id\":";
+    text += next->entity_id;
+    text += ",\"pid\":";
+    json::number(text, next->key.pid);
+    if (next->image && !next->image->executable.empty()) {
+      text += ",\"executable\":";
+      text += next->image->executable;
+    }
+    text += '}';
+  }
+  if (!text.empty()) text += ']';
+  return text;
+}
+
 void ProcessTable::make_room() {
   while (processes_.size() >= limit_) {
     if (!ended_.empty()) {

@@ -37,6 +37,7 @@ inline ProcessKey key_of(const wire_task& task) {
 
 struct Process {
   ProcessKey key;
+  ProcessKey parent;  ///< as of its latest fork, exec or snapshot
   std::shared_ptr<const Image> image;
   std::string entity_id;               ///< JSON
   std::string start;                   ///< JSON
@@ -56,6 +57,9 @@ class ProcessTable {
   /// The live process of that pid, whenever it started.
   Process* find_live(std::uint32_t pid);
   Process& put(Process process);
+  /// The parent of a process, that one's parent, and so on, as JSON: an array of entity_id, pid and executable, nearest
+  /// first, at most `limit`, as far as they are in the table. Empty without any.
+  [[nodiscard]] std::string ancestors(const Process& process, std::size_t limit = 8);
   /// Kept a while: events that were under way may still ask for it, and so may its children's.
   void ended(ProcessKey key);
 

@@ -209,6 +209,9 @@ constexpr FactInfo facts[] = {
      "The interpreter of a script, as its #! line (or binfmt_misc) names it."},
     {Fact::exec_scripts, "nightjar.exec.scripts", "object[]", "exec",
      "Each script of a #! chain, outermost first: path, inode, device."},
+    {Fact::ancestors, "nightjar.ancestors", "object[]", "exec,process_snapshot",
+     "The parent, its parent, and so on, nearest first, at most 8 and as far as they are known, each as of its latest "
+     "event: entity_id, pid, executable."},
     {Fact::exec_sha256, "process.hash.sha256", "keyword", "exec", "SHA-256 of the file that runs; with --hash."},
     {Fact::error_message, "error.message", "match_only_text", "exec_failed", "The error in words."},
     {Fact::errno_number, "nightjar.exec.errno", "long", "exec_failed", "The error's number."},

@@ -122,6 +122,7 @@ enum class Fact : std::uint8_t {
   exec_filename,
   exec_interpreter,
   exec_scripts,
+  ancestors,
   exec_sha256,
   error_message,
   errno_number,

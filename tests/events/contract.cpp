@@ -295,6 +295,10 @@ class Checker {
         add(event, "process.parent.pid and .entity_id do not agree");
       }
     }
+    if (const json& ancestors = at(event, "nightjar.ancestors");
+        !ancestors.is_null() && at(ancestors[0], "entity_id") != parent) {
+      add(event, "nightjar.ancestors does not begin with the parent");
+    }
     if (life.parent.empty()) life.parent = parent;
     if (parent != life.parent && life.adopted < 0) life.adopted = time;
   }

@@ -124,5 +124,19 @@ TEST(Fork, mixes_nothing_up_when_processes_hop_between_processors) {
   for (const auto& report : reports) expect_same(watched.only("exec", report.at("pid").get<std::int64_t>()), report);
 }
 
+TEST(Fork, is_where_the_ancestors_of_an_exec_come_from) {
+  const auto watched = watch_command({"/bin/sh", "-c", "sh -c 'sh -c \"/bin/true; :\"; :'; :"});
+  const auto execs = watched.stream.of("exec");
+  ASSERT_EQ(execs.size(), 4U);
+  const json& ancestors = at(execs[3], "nightjar.ancestors");
+  ASSERT_GE(ancestors.size(), 3U);
+  for (std::size_t i = 0; i < 3; ++i) {
+    const json& forebear = execs[2 - i];
+    for (const std::string part : {"entity_id", "pid", "executable"}) {
+      EXPECT_EQ(at(ancestors[i], part), at(forebear, "process." + part)) << ancestors;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace nightjar::test

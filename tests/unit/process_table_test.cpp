@@ -50,5 +50,27 @@ TEST(ProcessTable, gives_up_ended_processes_before_living_ones) {
   EXPECT_EQ(table.forgotten(), 0U);
 }
 
+TEST(ProcessTable, tells_ancestors_as_far_as_it_knows_them) {
+  ProcessTable table(100);
+  for (std::uint32_t pid = 1; pid <= 11; ++pid) {
+    Process made = process(pid, pid * 10);
+    made.parent = {pid - 1, (pid - 1) * 10};
+    made.entity_id = '"' + std::to_string(pid) + '"';
+    if (pid == 2) {
+      Image image;
+      image.executable = "\"/x\"";
+      made.image = std::make_shared<const Image>(std::move(image));
+    }
+    table.put(made);
+  }
+  EXPECT_EQ(table.ancestors(*table.find({1, 10})), "");
+  EXPECT_EQ(table.ancestors(*table.find({3, 30})),
+            R"([{"entity_id":"2","pid":2,"executable":"/x"},{"entity_id":"1","pid":1}])");
+  EXPECT_EQ(table.ancestors(*table.find({11, 110}), 1), R"([{"entity_id":"10","pid":10}])");
+  Process other = process(12, 120);
+  other.parent = {3, 31};  // a process that had the pid of another one later
+  EXPECT_EQ(table.ancestors(other), "");
+}
+
 }  // namespace
 }  // namespace nightjar

@@ -25,7 +25,7 @@ inline std::string data_file(const std::string& name) {
 
 inline std::string sample_value(std::string_view type) {
   if (type.ends_with("[]")) {
-    if (type == "object[]") return R"([{"name":"n","data":"d","pid":3,"entity_id":"e","executable":"/x"}])";
+    if (type == "object[]") return R"([{"pid":3,"entity_id":"e","executable":"/x"}])";
     return "[" + (type == "keyword[]" ? std::string(R"("A=b")") : sample_value(type.substr(0, type.size() - 2))) + "]";
   }
   if (type == "long" || type == "float") return "7";
