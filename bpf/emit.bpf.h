@@ -53,6 +53,7 @@ struct {
 } reader __weak SEC(".maps");
 
 #include "scalar_rules.bpf.h"
+#include "limit.bpf.h"
 
 /* A program and its stand-ins. */
 #define COPIES 3
@@ -103,6 +104,7 @@ static __always_inline bool begin_unasked(struct wire_header *hdr, __u16 kind)
 	return true;
 }
 
+/* By a rule or the rate limit. */
 static __always_inline bool held_back(__u16 kind, bool drop)
 {
 	struct wire_counter *counter = drop ? counter_of(kind) : NULL;
@@ -112,10 +114,11 @@ static __always_inline bool held_back(__u16 kind, bool drop)
 	return drop;
 }
 
-/* The same for what the current task does, unless a rule drops it: then false. */
+/* The same for what the current task does. False, too, when a rule drops it, or its process did too much of it. */
 static __always_inline bool begin_record(struct wire_header *hdr, __u16 kind)
 {
-	return !held_back(kind, scalar_drop_current(kind)) && begin_unasked(hdr, kind);
+	return !held_back(kind, scalar_drop_current(kind)) && !held_back(kind, over_limit_current(kind)) &&
+	       begin_unasked(hdr, kind);
 }
 
 static __always_inline struct wire_counter *note_loss(__u32 kind, __u64 now)

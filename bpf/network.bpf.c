@@ -115,7 +115,7 @@ static __always_inline void send_connection(void *ctx, struct net_connection *re
 
 	/* The one who acts need not be the current task. */
 	if (held_back(kind, scalar_drop_record(kind, &rec->task, rec->source_port, rec->destination_port)) ||
-	    !begin_unasked(&rec->hdr, kind))
+	    held_back(kind, over_limit(kind, rec->task.pid, rec->task.start_ns)) || !begin_unasked(&rec->hdr, kind))
 		return;
 	rec->hdr.incomplete = incomplete;
 	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));

@@ -192,7 +192,7 @@ struct wire_counter {
 	__u64 last_lost_ns;
 	__u64 epoch; /* the reader's epoch at the last loss */
 	__u64 unscratched; /* those of `lost` for which no scratch memory was free */
-	__u64 suppressed; /* held back by rules; not in `happened`: they take no sequence number */
+	__u64 suppressed; /* held back by rules and the rate limit; not in `happened`: they take no sequence number */
 };
 WIRE_ASSERT(sizeof(struct wire_counter) == 56);
 
@@ -210,6 +210,29 @@ struct wire_scope_entry {
 	__u32 pad0;
 };
 WIRE_ASSERT(sizeof(struct wire_scope_entry) == 16);
+
+/* Kinds that have a rate limit: what a program can do in a loop for no other reason than to bury something else. Changes
+ * of credentials and of the kernel are told however many there are. */
+#define WIRE_KINDS_LIMITED                                                                                       \
+	(1ULL << WIRE_NET_CONNECT | 1ULL << WIRE_NET_ACCEPT | 1ULL << WIRE_NET_CLOSE | 1ULL << WIRE_NET_LISTEN | \
+	 1ULL << WIRE_NET_BIND | 1ULL << WIRE_UDP_SEND | 1ULL << WIRE_UDP_RECEIVE | 1ULL << WIRE_DNS_QUERY |     \
+	 1ULL << WIRE_DNS_ANSWER | 1ULL << WIRE_UNIX_CONNECT | 1ULL << WIRE_UNSHARE | 1ULL << WIRE_SETNS |       \
+	 1ULL << WIRE_MOUNT | 1ULL << WIRE_UMOUNT | 1ULL << WIRE_MOVE_MOUNT | 1ULL << WIRE_PIVOT_ROOT |          \
+	 1ULL << WIRE_CHROOT | 1ULL << WIRE_PTRACE | 1ULL << WIRE_PROCESS_VM_WRITE | 1ULL << WIRE_PROC_MEM_WRITE | \
+	 1ULL << WIRE_MEMFD_CREATE | 1ULL << WIRE_MPROTECT_EXEC | 1ULL << WIRE_MMAP_EXEC | 1ULL << WIRE_KILL)
+
+/* Map "limits": a row for each process and kind of event, until it was quiet for long enough. Mapped into user space.
+ * The first one's `suppressed` is the sum of all. */
+#define WIRE_LIMIT_ROWS 4096
+struct wire_limit {
+	__u64 start_ns; /* of the process */
+	__u64 full_ns;  /* when the bucket will be full again; a second from now: it is empty */
+	__u64 suppressed; /* events held back, of whoever had the row; never goes back */
+	__u64 told;       /* how many of these user space has taken over; written by it alone */
+	__u32 pid;
+	__u32 kind; /* enum wire_kind */
+};
+WIRE_ASSERT(sizeof(struct wire_limit) == 40);
 
 /* Map "reader", one entry, mapped into user space. */
 struct wire_reader {

@@ -53,6 +53,7 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       pipeline_(host, pipeline_settings(options, *sensor_, outputs_, gate_.get())),
       losses_(sensor_->counters()),
       stats_interval_s_(options.stats_interval_s) {
+  if (!sensor_->limits().empty()) limits_.emplace(sensor_->limits());
   if (const Map* flows = sensor_->flows())
     flows_.emplace(*flows, sensor_->udp_sockets(), sensor_->flow_counts(), sensor_->sequence_base());
 }
@@ -196,6 +197,7 @@ Result<bool> Collector::turn(int signals) {
   const std::uint64_t now = boot_clock_ns();
   if (now >= next_losses_ns_) {
     next_losses_ns_ = now + losses_every_ns;
+    tell_limits(now, false);
     NIGHTJAR_CHECK(tell_losses());
     pipeline_.refresh_names();
   }
@@ -236,6 +238,7 @@ Result<> Collector::close_stream() {
   NIGHTJAR_CHECK(drain(true));
   NIGHTJAR_CHECK(tell_flows(true));
   NIGHTJAR_CHECK(tell_losses());
+  tell_limits(boot_clock_ns(), true);
   tell_suppressed();
   tell_stats(Kind::sensor_stopped);
   next_metrics_ns_ = 0;

@@ -10,6 +10,7 @@
 
 #include "agent/flows.hpp"
 #include "agent/hash_gate.hpp"
+#include "agent/limits.hpp"
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
 #include "agent/metrics.hpp"
@@ -69,6 +70,9 @@ class Collector {
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const;
   void tell_missed();
   void tell_suppressed();
+  void tell_suppressed(const std::string& key, std::uint64_t count);
+  /// What the rate limit held back; told every few seconds, or at once when it is `all`.
+  void tell_limits(std::uint64_t now_ns, bool all);
   /// Events that rules held back, by rule, in the kernel and here.
   [[nodiscard]] std::map<std::string, std::uint64_t> suppressed();
   void tell_output_losses();
@@ -90,6 +94,7 @@ class Collector {
   Pipeline pipeline_;
   LossCounter losses_;
   std::optional<Flows> flows_;
+  std::optional<Limits> limits_;
   Merger merger_;
   UniqueFd epoll_;
   int watched_signals_ = -1;
@@ -100,6 +105,7 @@ class Collector {
   std::uint64_t started_ns_ = 0;
   std::uint64_t next_losses_ns_ = 0;
   std::uint64_t next_flows_ns_ = 0;
+  std::uint64_t next_limits_ns_ = 0;
   std::uint64_t next_stats_ns_ = 0;
   std::uint64_t next_metrics_ns_ = 0;
   bool metrics_failed_ = false;

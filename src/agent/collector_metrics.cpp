@@ -38,8 +38,9 @@ std::string Collector::metrics_text() {
   by_event("events_sent", "Events that were encoded.", [&](Kind kind, unsigned) { return pipeline_.sent(kind); });
   by_event("events_lost", "Events that the kernel side could not send.",
            [&](Kind, unsigned kind) { return losses_.lost(kind); });
-  text.family("events_suppressed", Type::counter, "Events that a rule held back.");
+  text.family("events_suppressed", Type::counter, "Events that a rule or the rate limit held back.");
   for (const auto& [rule, count] : suppressed()) text.sample(count, MetricsText::label("rule", rule));
+  if (limits_) text.sample(limits_->suppressed(), MetricsText::label("rule", "rate_limit"));
   text.family("program_recursion_misses", Type::counter, "Runs of a BPF program that the kernel skipped.");
   for (const auto& line : programs_.empty() ? sensor_->program_stats() : programs_)
     text.sample(line.stats.recursion_misses, MetricsText::label("program", line.name));

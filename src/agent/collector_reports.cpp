@@ -114,14 +114,27 @@ void Collector::tell_suppressed() {
   for (const auto& [rule, so_far] : suppressed()) {
     std::uint64_t& told = suppressed_told_[rule];
     if (so_far == told) continue;
-    const std::string count = std::to_string(so_far - told);
+    tell_suppressed(rule, so_far - told);
     told = so_far;
-    const std::string key = json::quoted(rule);
-    Facts facts;
-    facts[Fact::suppressed_count] = count;
-    facts[Fact::suppressed_key] = key;
-    pipeline_.own_event(Kind::events_suppressed, facts, batch_.text);
   }
+}
+
+void Collector::tell_suppressed(const std::string& key, std::uint64_t count) {
+  const std::string number = std::to_string(count);
+  const std::string quoted = json::quoted(key);
+  Facts facts;
+  facts[Fact::suppressed_count] = number;
+  facts[Fact::suppressed_key] = quoted;
+  pipeline_.own_event(Kind::events_suppressed, facts, batch_.text);
+}
+
+void Collector::tell_limits(std::uint64_t now_ns, bool all) {
+  constexpr std::uint64_t every_ns = 10'000'000'000;
+  if (!limits_) return;
+  limits_->look();
+  if (!all && !limits_->is_urgent() && now_ns < next_limits_ns_) return;
+  next_limits_ns_ = now_ns + every_ns;
+  for (const auto& [key, count] : limits_->take()) tell_suppressed(key, count);
 }
 
 Result<> Collector::tell_flows(bool all) {
@@ -169,6 +182,7 @@ std::string Collector::stats_json() {
   member(text, "processes_forgotten", pipeline_.processes().forgotten());
   text += ",\"suppressed\":{";
   for (const auto& [rule, count] : suppressed()) member(text, rule, count);
+  if (limits_ && limits_->suppressed() != 0) member(text, "rate_limit", limits_->suppressed());
   text += '}';
   member(text, "configuration_reloads", reloads_);
   member(text, "configuration_reloads_refused", reloads_refused_);

@@ -54,6 +54,7 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "path_rule_sets",
                                             "path_rules_now",
                                             "flow_counts",
+                                            "limits",
                                             "rule_sets",
                                             "rule_counts",
                                             "exec_times",
@@ -184,6 +185,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
   const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
   constant(group, "wakeup_bytes", ring_bytes / 4);
+  constant(group, "limit_interval_ns", options.rate_limit != 0 ? 1'000'000'000 / options.rate_limit : std::uint64_t{0});
   constant(group, "scope_mode", static_cast<std::uint32_t>(options.scope.what));
   constant(group, "scope_cgroup", scope_cgroup_);
   constant(group, "scope_cgroup_level", scope_level_);
@@ -327,6 +329,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
       scope_tree_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flows") flows_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flow_counts") flow_counts_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
+    if (map.name() == "limits") limits_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
     if (map.name() == "udp_sockets") udp_sockets_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {

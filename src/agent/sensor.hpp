@@ -73,6 +73,10 @@ class Sensor {
   /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
   [[nodiscard]] const Map* flows() const { return flows_ ? &*flows_ : nullptr; }
   [[nodiscard]] wire_flow_counts& flow_counts() const { return *flow_counts_->at<wire_flow_counts>(0); }
+  /// Empty unless an event is wanted that is limited.
+  [[nodiscard]] std::span<wire_limit> limits() const {
+    return limits_ ? std::span(limits_->at<wire_limit>(0), limits_->entries()) : std::span<wire_limit>{};
+  }
   [[nodiscard]] const Map* udp_sockets() const { return udp_sockets_ ? &*udp_sockets_ : nullptr; }
   /// The rules on paths, in the kernel.
   KernelRules& rules() { return rules_; }
@@ -128,6 +132,7 @@ class Sensor {
   RuleRoom rule_room_;
   KernelRules rules_;
   std::optional<MappedArray> flow_counts_;
+  std::optional<MappedArray> limits_;
   std::unique_ptr<ScalarRules> scalar_rules_;
   std::vector<LoadedGroup> groups_;
   std::vector<EventSource> sources_;

@@ -147,6 +147,13 @@ Result<> set_stats_interval(SensorOptions& options, const Values& values, const 
   return options.stats_interval_s > 0 ? Result<>{} : wrong(name, values.back(), expected);
 }
 
+Result<> set_rate_limit(SensorOptions& options, const Values& values, const std::string& name) {
+  constexpr std::uint64_t most = 1'000'000'000;
+  const std::string expected = "a number of events from 0 to 1000000000";
+  options.rate_limit = NIGHTJAR_TRY(number<std::uint64_t>(name, values.back(), expected));
+  return options.rate_limit <= most ? Result<>{} : wrong(name, values.back(), expected);
+}
+
 template <bool SensorOptions::* member>
 Result<> set_flag(SensorOptions& options, const Values& values, const std::string& /*name*/) {
   options.*member = values.back() == "true";
@@ -181,6 +188,10 @@ constexpr Setting settings[] = {
      of_both, fixed, set_flag<&SensorOptions::hash>},
     {text, "stats_interval", "--stats-interval", "SECONDS", "60", "Seconds between sensor_stats events.", once, of_both,
      live, set_stats_interval},
+    {text, "rate_limit", "--rate-limit", "N", "20000",
+     "Events of one kind that a process may cause in a second (network, namespace, memory, signal); what is above is "
+     "counted; 0: no limit.",
+     once, of_both, fixed, set_rate_limit},
     {text, "transport", "--transport", "NAME", "auto", "Channel from the kernel: auto, ringbuf or perf.", once, of_both,
      fixed, set_transport},
     {text, "program_tier", "--program-tier", "NAME", "auto", "Kind of hooks: auto, btf, kprobe or tracepoint.", once,

@@ -316,7 +316,8 @@ constexpr FactInfo facts[] = {
     {Fact::lost_last, "nightjar.lost.last", "date", "events_lost", "When the last of them happened."},
     {Fact::suppressed_count, "nightjar.suppressed.count", "long", "events_suppressed", "How many."},
     {Fact::suppressed_key, "nightjar.suppressed.key", "keyword", "events_suppressed,udp_send,udp_receive",
-     "The rule that held them back; default: none let them through."},
+     "The rule that held them back; default: none let them through; rate_limit:EVENT:PID: the process caused too "
+     "many."},
     {Fact::rule_id, "nightjar.rule.id", "keyword", "*", "The rule that let the event through."},
     {Fact::rule_tags, "nightjar.rule.tags", "keyword[]", "*", "Tags of that rule."},
     {Fact::stats, "nightjar.stats", "object", "sensor_stats,sensor_stopped",

@@ -189,5 +189,26 @@ TEST(Tcp, loses_nothing_in_a_storm_of_connections) {
   EXPECT_EQ(seen, expected);
 }
 
+// One process may cause so many events of a kind: held back + sent + lost = happened, for each.
+TEST(Tcp, counts_what_is_above_the_rate_limit) {
+  const auto watched = tcp({"storm", "211"}, {"--events", "network", "--rate-limit", "7"});
+  const auto stopped = watched.stream.of("sensor_stopped");
+  ASSERT_EQ(stopped.size(), 1U);
+  std::map<std::string, std::uint64_t> held_back;
+  for (const auto& event : watched.stream.of("events_suppressed")) {
+    const std::string key = text_at(event, "nightjar.suppressed.key");
+    ASSERT_TRUE(key.starts_with("rate_limit:")) << event;
+    held_back[key.substr(11, key.rfind(':') - 11)] += at(event, "nightjar.suppressed.count").get<std::uint64_t>();
+  }
+  for (const std::string action : {"connect", "accept", "close"}) {
+    const std::uint64_t happened = action == "close" ? 422 : 211;
+    const std::uint64_t sent = watched.stream.of(action).size();
+    EXPECT_EQ(at(stopped[0], "nightjar.stats.events." + action + ".happened"), happened) << action;
+    EXPECT_EQ(sent + held_back[action], happened) << action;
+    EXPECT_GT(sent, 6U) << action;
+    EXPECT_GT(held_back[action], 0U) << action;
+  }
+}
+
 }  // namespace
 }  // namespace nightjar::test
