@@ -46,5 +46,26 @@ TEST(NamespaceTools, unshare_and_nsenter_enter_what_they_say) {
   EXPECT_EQ(at(enters[0], "nightjar.ns_before.net"), at(unshares[1], "nightjar.ns_before.net"));
 }
 
+TEST(NamespaceTools, ip_netns_exec_enters_what_it_says) {
+  const TempDir place;
+  if (std::system("command -v ip >/dev/null") != 0) GTEST_SKIP() << "no ip(8)";
+  // Names of network namespaces are files in /run/netns: ours are in a /run of our own.
+  const std::string script =
+      "mount -t tmpfs none /run && ip netns add nightjar && ip netns exec nightjar readlink "
+      "/proc/self/ns/net > " +
+      (place / "entered");
+  const auto watched =
+      watch_command({"unshare", "-mn", "/bin/sh", "-c", script}, {.options = {"--events", "process,namespace"}});
+  const std::uint64_t entered = number_in(read_file(place / "entered"));
+  int count = 0;
+  for (const auto& event : watched.stream.of("setns")) {
+    if (text_at(event, "process.command_line").find("netns exec") == std::string::npos) continue;
+    count++;
+    EXPECT_EQ(at(event, "nightjar.ns.net"), entered) << event;
+    EXPECT_NE(at(event, "nightjar.ns_before.net"), entered) << event;
+  }
+  EXPECT_EQ(count, 1);
+}
+
 }  // namespace
 }  // namespace nightjar::test

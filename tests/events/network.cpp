@@ -48,7 +48,9 @@ void expect_end(const Watched& watched, const json& end, const json& opener, con
     EXPECT_EQ(at(event, other + ".port"), end.at("peer_port")) << event;
     EXPECT_EQ(at(event, "network.transport"), "tcp");
     EXPECT_EQ(at(event, "nightjar.net.netns"), watched.truth("netns").at("inode"));
-    if (!at(event, "nightjar.net.socket_cookie").is_null()) {
+    // An MPTCP program knows the cookie of its MPTCP socket; the connection has its own.
+    const bool is_mptcp = has_element(at(event, "nightjar.net.flags"), "mptcp");
+    if (!at(event, "nightjar.net.socket_cookie").is_null() && !is_mptcp) {
       EXPECT_EQ(at(event, "nightjar.net.socket_cookie"), end.at("cookie"));
     }
     EXPECT_EQ(text_at(event, "network.community_id").substr(0, 2), "1:");
@@ -97,6 +99,10 @@ TEST(Tcp, tells_a_mapped_address_as_ipv4) {
 }
 TEST(Tcp, tells_a_connect_that_does_not_block) {
   expect_exchange("nonblocking", "ipv4");
+}
+
+TEST(Tcp, tells_an_mptcp_connection_once) {
+  expect_exchange("mptcp", "ipv4");
 }
 
 void expect_failure(const std::string& what, const std::string& outcome, int error) {

@@ -18,6 +18,9 @@
 // The other end of each descriptor: a socket whose connection is over cannot tell any more.
 static struct address peers[64];
 
+// IPPROTO_MPTCP, which not every libc's headers have, or 0: TCP.
+static int protocol = 0;
+
 static int take(int server) {
   struct address a = {.size = sizeof(a.v6)};
   int fd = accept4(server, &a.any, &a.size, SOCK_CLOEXEC);
@@ -41,8 +44,9 @@ static void tell(const char* role, int fd, long sent, long received) {
 
 static int listener(const char* ip, int backlog) {
   struct address a = parse_address(ip, 0);
-  int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, protocol);
   if (fd < 0 && errno == EAFNOSUPPORT) truth_skip("no IPv6");
+  if (fd < 0 && protocol != 0) truth_skip(errno == ENOPROTOOPT ? "MPTCP is off" : "no MPTCP");
   TRUTH_CHECK(bind(fd, &a.any, a.size));
   TRUTH_CHECK(listen(fd, backlog));
   truth("\"t\":\"listen\",\"pid\":%d,\"ip\":\"%s\",\"port\":%d,\"cookie\":%llu", getpid(), ip, local_port(fd),
@@ -52,7 +56,7 @@ static int listener(const char* ip, int backlog) {
 
 static int open_to(const char* ip, int port, int flags) {
   struct address a = parse_address(ip, port);
-  int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+  int fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC | flags, protocol);
   if (fd < 0) truth_die("socket");
   if (connect(fd, &a.any, a.size) && errno != EINPROGRESS) truth_die("connect");
   peers[fd] = a;
@@ -259,7 +263,10 @@ int main(int argc, char** argv) {
     exchange("::1", "::1", 0);
   else if (!strcmp(what, "mapped"))
     exchange("::", "::ffff:127.0.0.1", 0);
-  else if (!strcmp(what, "nonblocking"))
+  else if (!strcmp(what, "mptcp")) {
+    protocol = 262;
+    exchange("127.0.0.1", "127.0.0.1", 0);
+  } else if (!strcmp(what, "nonblocking"))
     exchange("127.0.0.1", "127.0.0.1", 1);
   else if (!strcmp(what, "refused"))
     refused(0);
