@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 
+#include "cgroups.hpp"
+
 namespace nightjar::test {
 namespace {
 
@@ -46,10 +48,11 @@ bool is_own_machine() {
 }
 
 bool needs_a_loop_device(std::string_view kind) {
-  return kind != "tmpfs" && kind != "overlay";
+  return kind != "tmpfs" && kind != "overlay" && kind != "nested";
 }
 
-/// Seed inventory: F7, F8 (xfs), F12, F18 (btrfs: the device that stat shows).
+/// Seed inventory: F2, F9, F23 (nested), F7, F8 (xfs), F12, F18 (btrfs: the device that stat shows), F21 (the loop
+/// devices have minor numbers above 255).
 class FileSystems : public testing::TestWithParam<const char*> {};
 TEST_P(FileSystems, are_told_operation_by_operation) {
   if (needs_a_loop_device(GetParam()) && !is_own_machine())
@@ -61,9 +64,31 @@ TEST_P(FileSystems, are_told_operation_by_operation) {
   expect_file_events(watched, GetParam() == std::string_view("overlay"));
 }
 INSTANTIATE_TEST_SUITE_P(On, FileSystems,
-                         testing::Values("tmpfs", "overlay", "ext4", "xfs", "btrfs", "btrfs_subvolume",
+                         testing::Values("tmpfs", "nested", "overlay", "ext4", "xfs", "btrfs", "btrfs_subvolume",
                                          "btrfs_snapshot"),
                          [](const auto& one) { return std::string(one.param); });
+
+/// Seed inventory: F1. What is no storage but a view of the kernel makes no file events.
+TEST(File, has_no_event_in_pseudo_file_systems) {
+  const Cgroup cgroup("files");
+  if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup2 mount in which a cgroup may be made";
+  Watch how;
+  how.options = {"--events", "process,file"};
+  const std::string below = cgroup.path() + "/below";
+  const auto watched = watch_command(
+      {"/bin/sh", "-c",
+       "mkdir " + below + " && chmod 700 " + below + " && echo 1 >" + below + "/cgroup.max.depth && rmdir " + below +
+           " && echo 5 >/proc/self/oom_score_adj && : >/dev/null"},
+      how);
+  EXPECT_EQ(watched.outcome.status, 0) << watched.outcome.err;
+  EXPECT_EQ(watched.stream.of("exit").size(), 4U);  // the shell, mkdir, chmod and rmdir: they were watched
+  for (const json& event : watched.stream.events) {
+    const std::string path = bytes_at(event, "file.path");
+    const bool is_file_event = has_element(at(event, "event.category"), "file");
+    EXPECT_FALSE(is_file_event && (path.starts_with("/sys") || path.starts_with("/proc") || path.starts_with("/dev")))
+        << event;
+  }
+}
 
 /// Seed inventory: F7, F12, F16, F17. What makes copies for the upper layer is told once, as what the process did.
 TEST(File, tells_once_what_copies_up) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // on_file_system KIND LOG DIR PROGRAM ARGS...: executes PROGRAM in a mount namespace of its own, in which DIR/mnt is a
 // fresh file system: tmpfs, ext4, xfs, btrfs, or overlay (whose lower layer has files). "@FS" in ARGS stands for
-// DIR/mnt, and for a subvolume and a snapshot below it with KIND btrfs_subvolume and btrfs_snapshot. What it takes to
-// get there is done by another process, so that the one that executes has no file events of its own.
+// DIR/mnt; for a subvolume and a snapshot below it with KIND btrfs_subvolume and btrfs_snapshot; for a bind mount in
+// the innermost of 30 tmpfs mounts in each other with KIND nested. What it takes to get there is done by another
+// process, so that the one that executes has no file events of its own.
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -93,14 +94,15 @@ static void run(const char* program, const char* option, const char* file) {
   if (status) truth_die(program);
 }
 
-// A loop device of the image; it is let go with the mount.
+// A loop device of the image, with a minor number above 255; it is let go with the mount.
 static const char* loop_device(const char* image) {
   static char device[64];
   struct loop_info64 info = {.lo_flags = LO_FLAGS_AUTOCLEAR};
   int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
   int file = open(image, O_RDWR | O_CLOEXEC);
-  int number = control < 0 ? -1 : ioctl(control, LOOP_CTL_GET_FREE);
-  if (number < 0) truth_skip("there are no loop devices here");
+  int number = 300;
+  while (control >= 0 && number < 400 && ioctl(control, LOOP_CTL_ADD, number) < 0) number++;
+  if (control < 0 || number == 400) truth_skip("there are no loop devices here");
   snprintf(device, sizeof(device), "/dev/loop%d", number);
   int loop = open(device, O_RDWR);  // open until this process ends: after the mount
   if (file < 0 || loop < 0 || ioctl(loop, LOOP_SET_FD, file) || ioctl(loop, LOOP_SET_STATUS64, &info))
@@ -129,8 +131,26 @@ static void subvolume(const char* name, int snapshot) {
   close(root);
 }
 
-static void prepare(const char* kind) {
+static const char* nested(void) {
+  static char path[4096];
+  size_t size = (size_t)snprintf(path, sizeof(path), "mnt");
+  for (int i = 0; i < 30; i++) {
+    TRUTH_CHECK(mount("nightjar-test", at(path), "tmpfs", 0, "mode=755"));
+    size += (size_t)snprintf(path + size, sizeof(path) - size, "/in%d", i);
+    make(path);
+  }
+  size += (size_t)snprintf(path + size, sizeof(path) - size, "/bound");
+  make(path);
+  make("elsewhere");
+  make("elsewhere/part");
+  TRUTH_CHECK(mount(at("elsewhere/part"), at(path), NULL, MS_BIND, NULL));
+  return path;
+}
+
+// Returns the place below DIR.
+static const char* prepare(const char* kind) {
   make("mnt");
+  if (!strcmp(kind, "nested")) return nested();
   if (!strcmp(kind, "tmpfs"))
     TRUTH_CHECK(mount("nightjar-test", at("mnt"), "tmpfs", 0, "mode=755"));
   else if (!strcmp(kind, "overlay"))
@@ -141,24 +161,26 @@ static void prepare(const char* kind) {
     mount_image("xfs", "-fq");
   else
     mount_image("btrfs", "-fq");
-  if (!strcmp(kind, "btrfs_subvolume")) subvolume("below", 0);
-  if (!strcmp(kind, "btrfs_snapshot")) subvolume("below", 1);
+  if (strncmp(kind, "btrfs_", 6)) return "mnt";
+  subvolume("below", !strcmp(kind, "btrfs_snapshot"));
+  return "mnt/below";
 }
 
 int main(int argc, char** argv) {
-  int status;
-  char place[8192];
+  int status, way[2];
+  char place[8192] = "";
   if (argc < 5 || !realpath(argv[3], dir)) return 98;
   if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL)) truth_die("unshare");
+  TRUTH_CHECK(pipe2(way, O_CLOEXEC));
   pid_t pid = fork();
   if (!pid) {
     truth_open(argv[2]);
-    prepare(argv[1]);
-    return 0;
+    const char* there = at(prepare(argv[1]));
+    return write(way[1], there, strlen(there)) > 0 ? 0 : 99;
   }
   if (pid < 0 || waitpid(pid, &status, 0) != pid) truth_die("fork");
   if (status) return WIFEXITED(status) ? WEXITSTATUS(status) : 99;
-  snprintf(place, sizeof(place), "%s/mnt%s", dir, strncmp(argv[1], "btrfs_", 6) ? "" : "/below");
+  if (read(way[0], place, sizeof(place) - 1) <= 0) truth_die("pipe");
   for (int i = 5; i < argc; i++) {
     if (!strcmp(argv[i], "@FS")) argv[i] = place;
   }
