@@ -68,6 +68,13 @@ INSTANTIATE_TEST_SUITE_P(On, FileSystems,
                                          "btrfs_snapshot"),
                          [](const auto& one) { return std::string(one.param); });
 
+/// Seed inventory: L27. The tier tracepoint sees nothing of it, and says so.
+TEST(File, reports_what_io_uring_does) {
+  const auto watched = watch_files({"@LOG", "@DIR", "io_uring"});
+  SKIP_IF_TOLD(watched);
+  expect_file_events(watched, true);
+}
+
 /// Seed inventory: F1. What is no storage but a view of the kernel makes no file events.
 TEST(File, has_no_event_in_pseudo_file_systems) {
   const Cgroup cgroup("files");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_ops LOG DIR each | random SEED COUNT | copy_up: file operations in DIR, each with the line that says what must
-// be reported: the path, and what stat(2) shows. Operations that fail leave no line.
+// file_ops LOG DIR each | random SEED COUNT | copy_up | io_uring: file operations in DIR, each with the line that says
+// what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <linux/io_uring.h>
+#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -351,6 +353,106 @@ static void one(unsigned what, const char* a, const char* b) {
   }
 }
 
+// ---- io_uring: no system call of these operations is made
+
+static struct {
+  int fd;
+  unsigned *tail, *mask, *array, *head, *done_tail, *done_mask;
+  struct io_uring_sqe* asked;
+  struct io_uring_cqe* done;
+} ring;
+
+static void ring_open(void) {
+  struct io_uring_params params = {0};
+  ring.fd = (int)syscall(SYS_io_uring_setup, 4, &params);
+  if (ring.fd < 0) truth_skip("io_uring is not to be had here");
+  size_t size = params.sq_off.array + params.sq_entries * sizeof(unsigned);
+  char* to = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQ_RING);
+  size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
+  char* from = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_CQ_RING);
+  size = params.sq_entries * sizeof(struct io_uring_sqe);
+  ring.asked = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQES);
+  if (to == MAP_FAILED || from == MAP_FAILED || ring.asked == MAP_FAILED) truth_die("mmap");
+  ring.tail = (unsigned*)(to + params.sq_off.tail);
+  ring.mask = (unsigned*)(to + params.sq_off.ring_mask);
+  ring.array = (unsigned*)(to + params.sq_off.array);
+  ring.head = (unsigned*)(from + params.cq_off.head);
+  ring.done_tail = (unsigned*)(from + params.cq_off.tail);
+  ring.done_mask = (unsigned*)(from + params.cq_off.ring_mask);
+  ring.done = (struct io_uring_cqe*)(from + params.cq_off.cqes);
+}
+
+// One operation, to its end: its result; -EINVAL where this kernel does not have it.
+static int ring_do(struct io_uring_sqe entry) {
+  unsigned slot = *ring.tail & *ring.mask;
+  ring.asked[slot] = entry;
+  ring.array[slot] = slot;
+  __atomic_store_n(ring.tail, *ring.tail + 1, __ATOMIC_RELEASE);
+  if (syscall(SYS_io_uring_enter, ring.fd, 1, 1, IORING_ENTER_GETEVENTS, NULL, 0) != 1) truth_die("io_uring_enter");
+  while (*ring.head == __atomic_load_n(ring.done_tail, __ATOMIC_ACQUIRE)) {
+  }
+  int result = ring.done[*ring.head & *ring.done_mask].res;
+  __atomic_store_n(ring.head, *ring.head + 1, __ATOMIC_RELEASE);
+  if (result < 0 && result != -EINVAL) {
+    errno = -result;
+    truth_die("an operation of io_uring");
+  }
+  return result;
+}
+
+static struct io_uring_sqe named(unsigned char what, const char* name) {
+  return (struct io_uring_sqe){.opcode = what, .fd = dir_fd, .addr = (uintptr_t)name};
+}
+
+static struct io_uring_sqe two_names(unsigned char what, const char* from, const char* to) {
+  struct io_uring_sqe entry = named(what, from);
+  entry.addr2 = (uintptr_t)to;
+  entry.len = (unsigned)dir_fd;
+  return entry;
+}
+
+static void expect_more(const char* action, const char* name, const char* key, const char* bytes, ino_t old) {
+  struct stat st;
+  char more[8500];
+  if (look(name, &st)) truth_die(name);
+  char* hex = truth_hex(bytes, strlen(bytes));
+  int size = snprintf(more, sizeof(more), ",\"%s\":\"%s\"", key, hex);
+  if (old) snprintf(more + size, sizeof(more) - (size_t)size, ",\"old_ino\":%llu", (unsigned long long)old);
+  free(hex);
+  expect(action, name, &st, more);
+}
+
+static void through_io_uring(void) {
+  struct stat st;
+  ring_open();
+  struct io_uring_sqe entry = named(IORING_OP_OPENAT, "made");
+  entry.len = 0640;
+  entry.open_flags = O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC;
+  int fd = ring_do(entry);
+  if (fd < 0) truth_skip("io_uring does not open files here");
+  if (fstat(fd, &st)) truth_die("fstat");
+  expect("create", "made", &st, "");
+  close(fd);
+  if (ring_do(two_names(IORING_OP_RENAMEAT, "made", "moved")) < 0) return;
+  expect_more("rename", "moved", "old_path", absolute("made"), st.st_ino);
+  entry = named(IORING_OP_MKDIRAT, "folder");
+  entry.len = 0711;
+  if (!ring_do(entry)) {
+    if (look("folder", &st)) truth_die("folder");
+    expect("mkdir", "folder", &st, "");
+    entry = named(IORING_OP_UNLINKAT, "folder");
+    entry.unlink_flags = AT_REMOVEDIR;
+    if (!ring_do(entry)) expect("rmdir", "folder", &st, "");
+  }
+  if (!look("moved", &st) && !ring_do(two_names(IORING_OP_LINKAT, "moved", "hard")))
+    expect_more("link", "hard", "old_path", absolute("moved"), st.st_ino);
+  entry = two_names(IORING_OP_SYMLINKAT, "some/where", "soft");
+  entry.len = 0;
+  if (!ring_do(entry)) expect_more("symlink", "soft", "target", "some/where", 0);
+  if (look("moved", &st)) truth_die("moved");
+  if (!ring_do(named(IORING_OP_UNLINKAT, "moved"))) expect("delete", "moved", &st, "");
+}
+
 // On what the lower layer of an overlay has (on_file_system overlay): each first makes the upper layer its own copies.
 static void copy_up(void) {
   do_chmod("nested/deep/a");
@@ -395,6 +497,8 @@ int main(int argc, char** argv) {
   } else if (!strcmp(argv[3], "copy_up")) {
     state = 1;
     copy_up();
+  } else if (!strcmp(argv[3], "io_uring")) {
+    through_io_uring();
   } else {
     state = strtoull(argv[4], NULL, 10);
     for (unsigned count = (unsigned)atoi(argv[5]); count; count--) {
