@@ -72,6 +72,31 @@ static __always_inline int tell_ptrace(void *ctx, struct task_struct *target, __
 	return 0;
 }
 
+/* The beginning of a tracing passes two hooks, or one of them. The first tells, and leaves a mark for the second. */
+#define PTRACE_TOLD 0xff /* no event's number */
+static __always_inline bool is_told(bool second)
+{
+	struct call call = {};
+
+	if (second && take_call(PTRACE_TOLD, &call))
+		return true;
+	if (!second)
+		put_call(PTRACE_TOLD, &call);
+	return false;
+}
+
+static __always_inline int tell_traceme(void *ctx, struct task_struct *task, bool second)
+{
+	return is_told(second) ? 0 : tell_ptrace(ctx, task, 0, PTRACE_TRACEME, 0);
+}
+
+static __always_inline int tell_attach(void *ctx, struct task_struct *child, bool second)
+{
+	__u64 request = BPF_CORE_READ(child, ptrace) & PT_SEIZED ? PTRACE_SEIZE : PTRACE_ATTACH;
+
+	return is_told(second) ? 0 : tell_ptrace(ctx, child, 0, request, 0);
+}
+
 /* __ptrace_link(child, new_parent, ptracer_cred): a tracing begins. Also called for the children of a tracee, which its
  * tracer gets without asking. */
 static __always_inline int ptrace_link_body(void *ctx, struct task_struct *child, struct task_struct *tracer)
@@ -80,12 +105,38 @@ static __always_inline int ptrace_link_body(void *ctx, struct task_struct *child
 
 	if ((child != task && tracer != task) || !current_in_scope())
 		return 0;
-	if (child == task)
-		return tell_ptrace(ctx, child, 0, PTRACE_TRACEME, 0);
-	return tell_ptrace(ctx, child, 0, BPF_CORE_READ(child, ptrace) & PT_SEIZED ? PTRACE_SEIZE : PTRACE_ATTACH, 0);
+	return child == task ? tell_traceme(ctx, child, true) : tell_attach(ctx, child, false);
 }
 #define PTRACE_LINK(ARG) ptrace_link_body(ctx, (struct task_struct *)ARG(0), (struct task_struct *)ARG(1))
 ON_ENTRY(memory_ptrace__link, __ptrace_link, PTRACE_LINK)
+
+/* Where the compiler has inlined that (Debian's 7.3): proc_ptrace_connector(task, request) comes after an attach ... */
+static __always_inline int ptrace_connector_body(void *ctx, struct task_struct *child, __u32 request)
+{
+	return request == PTRACE_ATTACH && current_in_scope() ? tell_attach(ctx, child, true) : 0;
+}
+SEC("fentry/proc_ptrace_connector") int memory_ptrace__connector_fentry_more(__u64 *ctx)
+{
+	return ptrace_connector_body(ctx, (struct task_struct *)ctx[0], ctx[1]);
+}
+SEC("kprobe/proc_ptrace_connector") int memory_ptrace__connector_kprobe_more(struct pt_regs *ctx)
+{
+	return ptrace_connector_body(ctx, (struct task_struct *)KPROBE_ARG_0, KPROBE_ARG_1);
+}
+
+/* ... and security_ptrace_traceme(parent) before PTRACE_TRACEME, whose last question it is. */
+static __always_inline int traceme_body(void *ctx, long ret)
+{
+	return !(__s32)ret && current_in_scope() ? tell_traceme(ctx, (void *)bpf_get_current_task(), false) : 0;
+}
+SEC("fexit/security_ptrace_traceme") int memory_ptrace__traceme_fexit_more(__u64 *ctx)
+{
+	return traceme_body(ctx, ctx[1]);
+}
+SEC("kretprobe/security_ptrace_traceme") int memory_ptrace__traceme_kretprobe_more(struct pt_regs *ctx)
+{
+	return traceme_body(ctx, PT_REGS_RC(ctx));
+}
 
 /* arch_ptrace(child, request, addr, data): everything that is asked of a tracee. */
 static __always_inline int ptrace_body(void *ctx, __u64 *args, long ret)
