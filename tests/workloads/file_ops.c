@@ -366,6 +366,12 @@ static void ring_open(void) {
   struct io_uring_params params = {0};
   ring.fd = (int)syscall(SYS_io_uring_setup, 4, &params);
   if (ring.fd < 0) truth_skip("io_uring is not to be had here");
+  // Before 5.11 there is only open, done by a thread of the kernel's that has no process, and holds the caller's files.
+  struct io_uring_probe* probe = calloc(1, sizeof(*probe) + 64 * sizeof(probe->ops[0]));
+  if (!probe || syscall(SYS_io_uring_register, ring.fd, IORING_REGISTER_PROBE, probe, 64) ||
+      !(probe->ops[IORING_OP_RENAMEAT].flags & IO_URING_OP_SUPPORTED))
+    truth_skip("kernel lacks io_uring_names");
+  free(probe);
   size_t size = params.sq_off.array + params.sq_entries * sizeof(unsigned);
   char* to = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.fd, IORING_OFF_SQ_RING);
   size = params.cq_off.cqes + params.cq_entries * sizeof(struct io_uring_cqe);
