@@ -107,6 +107,13 @@ TEST(Tcp, tells_a_connect_that_does_not_block) {
   expect_exchange("nonblocking", "ipv4");
 }
 
+// Below the system calls, on every tier.
+TEST(Tcp, tells_a_connect_through_io_uring) {
+  expect_exchange("io_uring", "ipv4");
+}
+TEST(Tcp, tells_a_connect_of_a_32_bit_program) {
+  expect_exchange("32_bit", "ipv4");
+}
 TEST(Tcp, tells_an_mptcp_connection_once) {
   expect_exchange("mptcp", "ipv4");
 }
