@@ -23,6 +23,7 @@ SCRATCH(bind_cgroup, struct cgroup_scratch);
 #define OF_RECEIVED (COPIES + 1)
 #define OF_BIND COPIES
 #define OF_BIND6 (COPIES + 1)
+#define OF_BIND_MPTCP (COPIES + 2)
 
 static __always_inline void *row_of(void *of_copies, void *of_others, const int copy)
 {
@@ -408,16 +409,38 @@ static __always_inline int bound(void *ctx, struct socket *socket, int result, c
 	return bind_body(ctx, BPF_CORE_READ(socket, sk), copy);
 }
 
+/* mptcp_bind(sock, address, length) binds the first subflow.
+ *
+ * Linux kernel commit 8cf2ebdc0078 ("mptcp: mptcp: avoid additional indirection in mptcp_bind()") (in v6.6): no longer
+ * through inet_bind. Before, the program's own call counts, not the one for the subflow. (Of two calls within each
+ * other, the kprobes below see the inner one only.) */
+static __always_inline bool is_subflow(struct socket *socket)
+{
+	struct sock *sk = BPF_CORE_READ(socket, sk);
+
+	return protocol_of(sk) == IPPROTO_TCP && socket_flags(sk) == WIRE_SOCKET_MPTCP;
+}
+
 SEC("fexit/inet_bind")
 int net_bind__fexit(__u64 *ctx)
 {
+	if (is_subflow((struct socket *)ctx[0]))
+		return 0;
 	return bound(ctx, (struct socket *)ctx[0], ctx[3], OF_BIND);
 }
 
 SEC("fexit/inet6_bind")
 int net_bind6__fexit(__u64 *ctx)
 {
+	if (is_subflow((struct socket *)ctx[0]))
+		return 0;
 	return bound(ctx, (struct socket *)ctx[0], ctx[3], OF_BIND6);
+}
+
+SEC("fexit/mptcp_bind")
+int net_bind_mptcp__fexit(__u64 *ctx)
+{
+	return bound(ctx, (struct socket *)ctx[0], ctx[3], OF_BIND_MPTCP);
 }
 
 SEC("kprobe/inet_bind")
@@ -429,6 +452,13 @@ int net_bind__kprobe(struct pt_regs *ctx)
 
 SEC("kprobe/inet6_bind")
 int net_bind6__kprobe(struct pt_regs *ctx)
+{
+	call_begins(PT_REGS_PARM1(ctx));
+	return 0;
+}
+
+SEC("kprobe/mptcp_bind")
+int net_bind_mptcp__kprobe(struct pt_regs *ctx)
 {
 	call_begins(PT_REGS_PARM1(ctx));
 	return 0;
@@ -449,6 +479,12 @@ int net_bound__kretprobe(struct pt_regs *ctx)
 
 SEC("kretprobe/inet6_bind")
 int net_bound6__kretprobe(struct pt_regs *ctx)
+{
+	return bind_returns(ctx);
+}
+
+SEC("kretprobe/mptcp_bind")
+int net_bound_mptcp__kretprobe(struct pt_regs *ctx)
 {
 	return bind_returns(ctx);
 }

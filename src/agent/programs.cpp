@@ -259,11 +259,14 @@ const std::vector<GroupSpec>& program_groups() {
       {"bind",
        {{Kind::bind, "net_bind"}},
        {
-           ProgramVersion("btf", {Program("net_bind__fexit"), Program("net_bind6__fexit").optional()})
+           ProgramVersion("btf", {Program("net_bind__fexit"), Program("net_bind6__fexit").optional(),
+                                  Program("net_bind_mptcp__fexit").optional()})
                .require(Feature::fentry),
-           ProgramVersion("kprobe",
-                          {Program("net_bind__kprobe"), Program("net_bound__kretprobe"),
-                           Program("net_bind6__kprobe").optional(), Program("net_bound6__kretprobe").optional()})
+           ProgramVersion(
+               "kprobe",
+               {Program("net_bind__kprobe"), Program("net_bound__kretprobe"), Program("net_bind6__kprobe").optional(),
+                Program("net_bound6__kretprobe").optional(), Program("net_bind_mptcp__kprobe").optional(),
+                Program("net_bound_mptcp__kretprobe").optional()})
                .require(Feature::kprobe),
            ProgramVersion("tracepoint", {Program("net_bind__enter_bind"), Program("net_bind__exit_bind")})
                .require(Feature::tracepoint),
