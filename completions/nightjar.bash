@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Completion for bash. Commands and options come from --help, so that they never differ from the program's.
+# Completion for bash. Commands, options and events come from the program, so that they never differ from it.
 _nightjar() {
-  local word="${COMP_WORDS[COMP_CWORD]}" words="" i
+  local word="${COMP_WORDS[COMP_CWORD]}" words="" before="" i
   for ((i = 1; i < COMP_CWORD; i++)); do
     # What follows -- is a command of its own.
     [[ "${COMP_WORDS[i]}" == -- ]] && compopt -o default && return
@@ -19,15 +19,22 @@ _nightjar() {
     case "${COMP_WORDS[COMP_CWORD - 1]}" in
       --events)
         words="$(nightjar events --json 2>/dev/null | grep -oE '"name":"[a-z_]+","family"' | cut -d'"' -f4)"
+        before="${word%"${word##*,}"}" # a list: what stands before the last comma stays
         ;;
       --format) words="ecs ocsf" ;;
-      --output) words="- file: unix: syslog: journald: kafka:// http:// https:// otlp+http:// otlp+https://" ;;
-      --scope) words="all tree: cgroup:" ;;
+      --output)
+        words="- file: unix: syslog: journald: kafka:// http:// https:// otlp+http:// otlp+https://"
+        compopt -o nospace
+        ;;
+      --scope)
+        words="all tree: cgroup:"
+        compopt -o nospace
+        ;;
       --transport) words="auto ringbuf perf" ;;
       --program-tier) words="auto btf kprobe tracepoint" ;;
       *) compopt -o default && return ;;
     esac
   fi
-  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")
+  mapfile -t COMPREPLY < <(compgen -P "$before" -W "$words" -- "${word#"$before"}")
 }
 complete -F _nightjar nightjar

@@ -213,6 +213,7 @@ class Completeness(unittest.TestCase):
             wanted = {f"--{option}" for option in self.options(command)}
             self.assertEqual(wanted, self.completed("nightjar", command, "--"))
         self.assertIn("connect", self.completed("nightjar", "watch", "--events", "conn"))
+        self.assertEqual({"exec,accept"}, self.completed("nightjar", "watch", "--events", "exec,acc"))
         self.assertEqual({"check", "show"}, self.completed("nightjar", "config", ""))
         listed = subprocess.run([AGENT, "atlas", "--help"], capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
         atlas = set(re.findall(r"^  ([a-z]+) ", listed.stdout.partition("Subcommands:")[2], re.MULTILINE))
