@@ -25,6 +25,11 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t most_processes = 65536;
 constexpr std::size_t longest_line = 4 << 20;
 
+// What follows ESC [ and ends with m.
+constexpr const char* bold = "1";
+constexpr const char* dim = "2";
+constexpr const char* red = "1;31";
+
 volatile sig_atomic_t interrupted = 0;
 
 /// What a terminal would obey becomes a question mark.
@@ -64,24 +69,29 @@ class Board {
     if (action == "exit") row.ended = true;
   }
 
-  /// The frame, and the beginning of the next interval.
-  std::string frame(double seconds, unsigned rows, unsigned columns) {
+  /// The frame, and the beginning of the next interval. `style`: with bold, dim and red.
+  std::string frame(double seconds, unsigned rows, unsigned columns, bool style) {
+    const auto styled = [&](const char* code, const std::string& part) {
+      return style ? "\033[" + std::string(code) + "m" + part + "\033[0m" : part;
+    };
     std::string out;
     char text[256];
     std::uint64_t now = 0;
     for (const auto& [name, counts] : actions_) now += counts.now;
-    std::snprintf(text, sizeof text,
-                  "nightjar top   %llu events   %.0f a second   lost %llu   missing %llu   processes %zu\n",
-                  static_cast<unsigned long long>(total_), static_cast<double>(now) / seconds,
-                  static_cast<unsigned long long>(lost_), static_cast<unsigned long long>(sequence_.missing()),
-                  processes_.size());
-    out += text;
+    std::snprintf(text, sizeof text, "   %llu events   %.0f a second   processes %zu   ",
+                  static_cast<unsigned long long>(total_), static_cast<double>(now) / seconds, processes_.size());
+    out += styled(bold, "nightjar top") + text;
+    // A loss is what must not be overlooked.
+    std::snprintf(text, sizeof text, "lost %llu   missing %llu", static_cast<unsigned long long>(lost_),
+                  static_cast<unsigned long long>(sequence_.missing()));
+    out += (lost_ + sequence_.missing() != 0 ? styled(red, text) : text) + std::string("\n");
     std::vector<std::pair<std::string, Counts>> busy(actions_.begin(), actions_.end());
     std::sort(busy.begin(), busy.end(), [](const auto& a, const auto& b) {
       return a.second.now != b.second.now ? a.second.now > b.second.now : a.second.all() > b.second.all();
     });
     std::string line;
     for (const auto& [name, counts] : busy) {
+      if (name.starts_with("sensor_")) continue;
       std::snprintf(text, sizeof text, "%s %.0f/s  ", printable(name, 24).c_str(),
                     static_cast<double>(counts.now) / seconds);
       if (line.size() + strlen(text) > columns) break;
@@ -90,7 +100,7 @@ class Board {
     out += line + "\n\n";
     std::snprintf(text, sizeof text, "%8s %-12s %10s %10s  %-16s %s\n", "PID", "USER", "EVENTS/S", "EVENTS", "NAME",
                   "COMMAND");
-    out += text;
+    out += styled(bold, text);
     std::vector<const Row*> order;
     for (const auto& [entity, row] : processes_) order.push_back(&row);
     const std::size_t shown = std::min<std::size_t>(order.size(), rows > 6 ? rows - 5 : 1);
@@ -104,7 +114,8 @@ class Board {
       std::snprintf(text, sizeof text, "%8s %-12s %10.0f %10llu  %-16s ", printable(row.pid, 8).c_str(),
                     printable(row.user, 12).c_str(), static_cast<double>(row.counts.now) / seconds,
                     static_cast<unsigned long long>(row.counts.all()), printable(row.name, 16).c_str());
-      out += text + printable(row.ended ? "(ended) " + row.command : row.command, room) + "\n";
+      const std::string shown_row = text + printable(row.ended ? "(ended) " + row.command : row.command, room);
+      out += (row.ended ? styled(dim, shown_row) : shown_row) + "\n";
     }
     for (auto& [name, counts] : actions_) counts.next();
     for (auto& [entity, row] : processes_) row.counts.next();
@@ -173,8 +184,13 @@ int top(const Options& options) {
     const double seconds = std::max(1e-3, std::chrono::duration<double>(Clock::now() - last).count());
     last = Clock::now();
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) size = {50, 120, 0, 0};
-    const std::string frame = board.frame(seconds, size.ws_row, size.ws_col);
-    if (live || final) std::printf("%s%s", live ? "\033[H\033[2J" : "", frame.c_str());
+    std::string frame = board.frame(seconds, size.ws_row, size.ws_col, live);
+    if (live) {
+      // Over the one before, each line's rest and what is below cleared: the screen never flickers empty.
+      for (std::size_t at = 0; (at = frame.find('\n', at)) != std::string::npos; at += 4) frame.insert(at, "\033[K");
+      frame = "\033[H" + frame + "\033[J";
+    }
+    if (live || final) std::fputs(frame.c_str(), stdout);
     std::fflush(stdout);
   };
   char bytes[65536];
