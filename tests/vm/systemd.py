@@ -30,7 +30,7 @@ SUITE = "bookworm"
 TOOLS = ["systemd-sysv", "dbus", "procps", "jq"]
 LEFT_OUT = ["/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/zoneinfo/*", "/usr/share/info/*"]
 # Needs compilers: done before, outside.
-OUTSIDE = ("apt-get build-dep", "packaging/build-deb")
+OUTSIDE = ("apt-get update", "apt-get build-dep", "packaging/build-deb")
 
 CHECK = r"""#!/bin/bash
 exec >/dev/ttyS1 2>&1 </dev/null
