@@ -31,7 +31,21 @@ struct HookedEvent {
   Kind kind;
   std::string_view stem;
   std::vector<std::string_view> btf, kprobe, tracepoint;  ///< "fexit", or "fexit@setns" on a system call's function
+  bool odd_arguments = false;  ///< 5.10 lets no typed program at them: kprobes in the tier btf, too, if there are
 };
+
+std::vector<std::string_view> typed_hooks(const HookedEvent& event) {
+  return event.btf;
+}
+std::vector<std::string_view> typed_hooks_and_kprobes(const HookedEvent& event) {
+  return event.odd_arguments ? event.kprobe : event.btf;
+}
+std::vector<std::string_view> kprobe_hooks(const HookedEvent& event) {
+  return event.kprobe;
+}
+std::vector<std::string_view> tracepoint_hooks(const HookedEvent& event) {
+  return event.tracepoint;
+}
 
 /// System calls that can change credentials: the tracepoint tier compares before and after each.
 std::vector<std::string> credential_calls(const std::string& side) {
@@ -52,10 +66,10 @@ Program program_of(std::string_view stem, std::string_view hook) {
 }
 
 ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent>& events,
-                          std::vector<std::string_view> HookedEvent::* hooks) {
+                          std::vector<std::string_view> (*hooks)(const HookedEvent&)) {
   ProgramVersion version(tier, {});
   for (const HookedEvent& event : events) {
-    for (const std::string_view hook : event.*hooks)
+    for (const std::string_view hook : hooks(event))
       version.programs.push_back(program_of(event.stem, hook).optional());
   }
   return version;
@@ -64,9 +78,11 @@ ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent
 GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events) {
   GroupSpec group{name, {}, {}, false};
   for (const HookedEvent& event : events) group.events.push_back({event.kind, event.stem});
-  group.versions = {version_of("btf", events, &HookedEvent::btf).require(Feature::fentry),
-                    version_of("kprobe", events, &HookedEvent::kprobe).require(Feature::kprobe),
-                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint)};
+  group.versions = {
+      version_of("btf", events, typed_hooks_and_kprobes).require(Feature::fentry).require(Feature::kprobe),
+      version_of("btf", events, typed_hooks).require(Feature::fentry),
+      version_of("kprobe", events, kprobe_hooks).require(Feature::kprobe),
+      version_of("tracepoint", events, tracepoint_hooks).require(Feature::tracepoint)};
   return group;
 }
 
@@ -102,8 +118,9 @@ std::vector<HookedEvent> rare_events() {
        "memory_process_vm_write",
        {"fexit@process_vm_writev", "fentry@process_vm_writev", "target__fentry"},
        {"kretprobe@process_vm_writev", "kprobe@process_vm_writev", "target__kprobe"},
-       {"exit", "enter"}},
-      {Kind::proc_mem_write, "memory_proc_mem_write", {"fexit"}, {"kretprobe", "kprobe"}, {}},
+       {"exit", "enter"},
+       true},
+      {Kind::proc_mem_write, "memory_proc_mem_write", {"fexit"}, {"kretprobe", "kprobe"}, {}, true},
       {Kind::memfd_create, "memory_memfd_create", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
       {Kind::mprotect_exec,
        "memory_mprotect_exec",
@@ -117,7 +134,7 @@ std::vector<HookedEvent> rare_events() {
        {"kprobe"},
        {"exit", "enter", "after_exec_more", "before_exec_more"}},
       {Kind::capability_set, "privilege_capability_set", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
-      {Kind::login_uid_set, "privilege_login_uid_set", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {}},
+      {Kind::login_uid_set, "privilege_login_uid_set", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {}, true},
       {Kind::module_load,
        "kernel_module_load",
        {"tp_btf", "file__fentry_more"},
