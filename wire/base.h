@@ -135,7 +135,9 @@ enum wire_missing {
 	WIRE_CUT_PATH = 1 << 20,
 	WIRE_CUT_OLD_PATH = 1 << 21,
 	WIRE_MISSING_SIZE = 1 << 22,
-	WIRE_MISSING_HASH = 1 << 23, /* of the executable: found out by user space */
+	/* Of the executable: found out by user space. */
+	WIRE_MISSING_HASH = 1 << 23,
+	WIRE_MISSING_PACKAGE = 1 << 30,
 };
 
 struct wire_header {

@@ -23,7 +23,7 @@ constexpr std::size_t write_bytes = 256 << 10;
 constexpr std::size_t records_a_turn = 16384;
 
 Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor& sensor, const Outputs& outputs,
-                                     HashGate* gate) {
+                                     ExecGate* gate) {
   Pipeline::Settings settings;
   settings.wanted = options.wanted;
   settings.format = options.format;
@@ -31,7 +31,7 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
   settings.user_names = options.user_names;
   settings.both_formats = outputs.want(options.format == Format::ecs ? Format::ocsf : Format::ecs);
   settings.scalar_rules = sensor.scalar_rules();
-  if (gate != nullptr) settings.hashes = &gate->hashes();
+  if (gate != nullptr) settings.executables = &gate->facts();
   settings.environment = options.environment;
   settings.sees_scripts = sensor.sees_scripts();
   settings.sequence_base = sensor.sequence_base();
@@ -42,7 +42,7 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
 }  // namespace
 
 Collector::Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
-                     std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<HashGate> gate, LogSink log)
+                     std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<ExecGate> gate, LogSink log)
     : host_(host),
       options_(options),
       sensor_(std::move(sensor)),
@@ -61,8 +61,9 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, Outputs outputs,
                                                     std::unique_ptr<MetricsExporter> metrics, LogSink log) {
-  std::unique_ptr<HashGate> gate;
-  if (options.hash && options.wanted.contains(Kind::exec)) gate = NIGHTJAR_TRY(HashGate::make());
+  std::unique_ptr<ExecGate> gate;
+  if ((options.hash || options.package) && options.wanted.contains(Kind::exec))
+    gate = NIGHTJAR_TRY(ExecGate::make({.digest = options.hash, .package = options.package}));
   std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs),
                                                      std::move(metrics), std::move(gate), std::move(log)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
@@ -70,7 +71,7 @@ Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const Sens
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
   std::vector<int> awaited;
   for (const EventSource& source : collector->sensor_->sources()) awaited.push_back(source.fd());
-  if (collector->gate_) awaited.push_back(collector->gate_->hashes().fd());
+  if (collector->gate_) awaited.push_back(collector->gate_->facts().fd());
   for (const int fd : awaited) {
     epoll_event event{};
     event.events = EPOLLIN;

@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "agent/exec_gate.hpp"
 #include "agent/flows.hpp"
-#include "agent/hash_gate.hpp"
 #include "agent/limits.hpp"
 #include "agent/losses.hpp"
 #include "agent/merger.hpp"
@@ -40,7 +40,7 @@ class Collector {
   void start_outputs() {
     outputs_.start();
     if (metrics_) metrics_->start();
-    if (gate_) gate_->hashes().start();
+    if (gate_) gate_->facts().start();
   }
   /// Whether an output speaks to other machines.
   [[nodiscard]] bool needs_network() const { return outputs_.need_network(); }
@@ -61,7 +61,7 @@ class Collector {
 
  private:
   Collector(const Host& host, const SensorOptions& options, std::unique_ptr<Sensor> sensor, Outputs outputs,
-            std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<HashGate> gate, LogSink log);
+            std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<ExecGate> gate, LogSink log);
   Result<std::size_t> drain(bool last);
   Result<> flush();
   Result<> tell_losses();
@@ -89,7 +89,7 @@ class Collector {
   std::unique_ptr<Sensor> sensor_;
   Outputs outputs_;
   std::unique_ptr<MetricsExporter> metrics_;
-  std::unique_ptr<HashGate> gate_;  // null: no digests are asked for
+  std::unique_ptr<ExecGate> gate_;  // null: nothing is asked of executables
   LogSink log_;
   Pipeline pipeline_;
   LossCounter losses_;

@@ -50,6 +50,7 @@ struct SensorOptions {
   bool verbose = false;
   bool user_names = true;
   bool hash = false;                     ///< SHA-256 of executables
+  bool package = false;                  ///< packages that own executables
   std::shared_ptr<const Filter> filter;  ///< null: every event is kept
   bool reloads = false;                  ///< there is a configuration file, which may change
 };

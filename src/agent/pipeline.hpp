@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "agent/dns_streams.hpp"
-#include "agent/file_hashes.hpp"
+#include "agent/executable_facts.hpp"
 #include "agent/filter.hpp"
 #include "agent/host.hpp"
 #include "agent/image.hpp"
@@ -43,8 +43,8 @@ class Pipeline {
     std::uint64_t sequence_base = 0;       ///< of the agent's own events
     std::shared_ptr<const Filter> filter;  ///< null: everything passes
     bool user_names = true;
-    ScalarRules* scalar_rules = nullptr;  ///< null: there are none
-    const FileHashes* hashes = nullptr;   ///< null: none are told
+    ScalarRules* scalar_rules = nullptr;           ///< null: there are none
+    const ExecutableFacts* executables = nullptr;  ///< null: nothing is asked of them
   };
 
   Pipeline(const Host& host, Settings settings);
@@ -119,6 +119,7 @@ class Pipeline {
   void tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
                   std::string& out);
   void tell_scripts(const process_exec& exec, Bytes record, std::string_view args);
+  void tell_executable(const process_exec& exec, Bytes record);
   std::string take_block(const process_exec& exec, Bytes record);
 
   /// The facts that every event has.

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "agent/hash_gate.hpp"
+#include "agent/exec_gate.hpp"
 #include "agent/pipeline.hpp"
 #include "nightjar/unique_fd.hpp"
 #include "wire/names.hpp"
@@ -207,16 +207,30 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
       facts_[Fact::exec_filename] = text_fact(Fact::exec_filename, string_of(record, exec.filename));
     if (previous) facts_[Fact::previous_executable] = previous->executable;
     tell_scripts(exec, record, args);
-    if (settings_.hashes != nullptr) {
-      const std::string digest = settings_.hashes->sha256(identity_of(exec.file));
-      if (digest.empty()) {
-        more_missing_ |= WIRE_MISSING_HASH;
-      } else {
-        facts_[Fact::exec_sha256] = scratch() = json::quoted(digest);
-      }
-    }
+    if (settings_.executables != nullptr) tell_executable(exec, record);
   }
   finish(kind, record, out);
+}
+
+void Pipeline::tell_executable(const process_exec& exec, Bytes record) {
+  const ExecutableFacts& executables = *settings_.executables;
+  const auto answer = executables.answer(identity_of(exec.file), join_path(text_of(record, exec.executable)));
+  if (executables.wanted().digest) {
+    if (answer.sha256.empty()) {
+      more_missing_ |= WIRE_MISSING_HASH;
+    } else {
+      facts_[Fact::exec_sha256] = scratch() = json::quoted(answer.sha256);
+    }
+  }
+  if (!executables.wanted().package) return;
+  if (!answer.owner) {
+    more_missing_ |= WIRE_MISSING_PACKAGE;
+  } else if (const auto& package = *answer.owner) {
+    facts_[Fact::package_name] = scratch() = json::quoted(package->name);
+    facts_[Fact::package_version] = scratch() = json::quoted(package->version);
+    facts_[Fact::package_architecture] = scratch() = json::quoted(package->architecture);
+    facts_[Fact::package_type] = "\"deb\"";
+  }
 }
 
 }  // namespace nightjar

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/file_hashes.hpp"
+#include "agent/executable_facts.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -29,8 +29,7 @@ namespace {
 constexpr std::size_t results_kept = 4096;  // in each of two generations
 constexpr std::size_t requests_kept = 1024;
 constexpr std::uint64_t largest_file = 512ULL << 20;
-
-const std::atomic<bool> never{false};
+constexpr std::size_t longest_path = 512;  // of those that are remembered: no package has longer ones
 
 FileIdentity identity_of(const struct stat& status) {
   FileIdentity file;
@@ -88,8 +87,8 @@ Result<std::string> digest_of(int fd, const FileIdentity& wanted, const std::ato
   return hex;
 }
 
-Result<std::string> hash(const FileIdentity& file, std::uint32_t pid, const std::string& path,
-                         const std::atomic<bool>& stop) {
+Result<std::string> digest_of(const FileIdentity& file, std::uint32_t pid, const std::string& path,
+                              const std::atomic<bool>& stop) {
   if (file.size > largest_file) return Error(errc::invalid, path + " is larger than 512 MiB");
   // The link leads to the file in whatever mount namespace, also when it has no name any more; the path only while the
   // agent's own mount namespace shows it.
@@ -102,29 +101,43 @@ Result<std::string> hash(const FileIdentity& file, std::uint32_t pid, const std:
   return Error(errc::not_found, path + ": the process is gone, and this is another file");
 }
 
-struct IdentityHash {
-  std::size_t operator()(const FileIdentity& file) const {
-    std::uint64_t mixed = file.inode * 0x9e3779b97f4a7c15ULL;
-    mixed ^= static_cast<std::uint64_t>(file.ctime_ns) + (mixed << 6);
-    mixed ^= (file.size << 20) ^ file.dev;
+/// A path of another mount namespace (a container's) means nothing to this machine's database.
+bool is_here(const FileIdentity& file, const std::string& path) {
+  const UniqueFd fd(open(path.c_str(), O_PATH | O_CLOEXEC));
+  return fd.valid() && check(fd.get(), file);
+}
+
+/// Of a file under a name: a hard link elsewhere is the same file, and no package's.
+struct Key {
+  FileIdentity file;
+  std::string path;  ///< only where packages are wanted
+  bool operator==(const Key&) const = default;
+};
+
+struct KeyHash {
+  std::size_t operator()(const Key& key) const {
+    std::uint64_t mixed = key.file.inode * 0x9e3779b97f4a7c15ULL;
+    mixed ^= static_cast<std::uint64_t>(key.file.ctime_ns) + (mixed << 6);
+    mixed ^= (key.file.size << 20) ^ key.file.dev;
     return static_cast<std::size_t>(mixed * 0x9e3779b97f4a7c15ULL);
   }
 };
 
-struct Answer {
-  FileHashes::State state = FileHashes::State::pending;
-  std::string hex;
-};
-
 }  // namespace
 
-struct FileHashes::Shared {
-  using Answers = std::unordered_map<FileIdentity, Answer, IdentityHash>;
+struct ExecutableFacts::Shared {
+  struct Known {
+    Answer answer;
+    bool again = false;  ///< not all could be had: the next that asks may have more luck
+  };
+  using Answers = std::unordered_map<Key, Known, KeyHash>;
   struct Request {
-    FileIdentity file;
+    Key key;
     std::uint32_t pid;
     std::string path;
   };
+  Wanted wanted;
+  DpkgDatabase database;  // the thread's
   UniqueFd answered;
   std::atomic<bool> stop = false;
   mutable std::mutex mutex;  // for the rest
@@ -132,38 +145,70 @@ struct FileHashes::Shared {
   std::deque<Request> requests;
   Answers recent, older;
 
-  Answer* find(const FileIdentity& file) {
-    if (const auto here = recent.find(file); here != recent.end()) return &here->second;
-    auto before = older.extract(file);
-    return before.empty() ? nullptr : &put(file, std::move(before.mapped()));
+  [[nodiscard]] Key key_of(const FileIdentity& file, const std::string& path) const {
+    return {file, wanted.package && path.size() <= longest_path ? path : std::string()};
+  }
+  Known* find(const Key& key) {
+    if (const auto here = recent.find(key); here != recent.end()) return &here->second;
+    auto before = older.extract(key);
+    return before.empty() ? nullptr : &put(key, std::move(before.mapped()));
   }
   /// Two generations: what was not asked for while as many others came is forgotten.
-  Answer& put(const FileIdentity& file, Answer answer) {
+  Known& put(const Key& key, Known known) {
     if (recent.size() >= results_kept) older = std::exchange(recent, {});
-    return recent[file] = std::move(answer);
+    return recent[key] = std::move(known);
+  }
+  /// A package may have taken over what was none's.
+  void forget_unowned() {
+    for (Answers* answers : {&recent, &older}) {
+      std::erase_if(*answers, [](const auto& entry) {
+        const Answer& answer = entry.second.answer;
+        return !answer.pending && answer.owner && !*answer.owner;
+      });
+    }
+  }
+  Known work_out(const Request& request) {
+    Known known{{.pending = false, .sha256 = {}, .owner = {}}, false};
+    if (wanted.digest) {
+      auto digest = digest_of(request.key.file, request.pid, request.path, stop);
+      known.again = !digest;
+      if (digest) known.answer.sha256 = std::move(*digest);
+    }
+    if (wanted.package && !request.key.path.empty() && is_here(request.key.file, request.key.path)) {
+      auto owner = database.owner(request.key.path);
+      known.again = known.again || !owner;
+      if (owner) known.answer.owner = std::move(*owner);
+    }
+    return known;
   }
 };
 
-Result<std::unique_ptr<FileHashes>> FileHashes::make() {
+Result<std::unique_ptr<ExecutableFacts>> ExecutableFacts::make(const Wanted& wanted) {
   auto shared = std::make_shared<Shared>();
+  shared->wanted = wanted;
+  if (wanted.package && !shared->database.exists())
+    return Error(errc::not_found,
+                 "--package: no /var/lib/dpkg/status here to read (the database of rpm is not supported)");
   shared->answered.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!shared->answered.valid()) return Error::from_errno("eventfd");
-  return std::unique_ptr<FileHashes>(new FileHashes(std::move(shared)));
+  return std::unique_ptr<ExecutableFacts>(new ExecutableFacts(std::move(shared)));
 }
 
-FileHashes::~FileHashes() {
+ExecutableFacts::~ExecutableFacts() {
   const std::lock_guard lock(shared_->mutex);
   shared_->stop = true;
   shared_->asked.notify_all();
 }
 
-void FileHashes::start() {
+void ExecutableFacts::start() {
   if (std::exchange(started_, true)) return;
   // Detached: open(2) or read(2) of a file whose server hangs must not keep the agent from ending.
   std::thread([shared = shared_] { work(shared); }).detach();
 }
 
-void FileHashes::work(const std::shared_ptr<Shared>& shared) {
+void ExecutableFacts::work(const std::shared_ptr<Shared>& shared) {
+  // Read before anybody waits for it.
+  if (shared->wanted.package) (void)shared->database.owner("/");
   std::unique_lock lock(shared->mutex);
   for (;;) {
     shared->asked.wait(lock, [&] { return shared->stop || !shared->requests.empty(); });
@@ -171,51 +216,54 @@ void FileHashes::work(const std::shared_ptr<Shared>& shared) {
     const Shared::Request request = std::move(shared->requests.front());
     shared->requests.pop_front();
     lock.unlock();
-    auto hex = hash(request.file, request.pid, request.path, shared->stop);
+    const std::uint64_t generation = shared->database.generation();
+    auto known = shared->work_out(request);
     lock.lock();
-    shared->put(request.file, hex ? Answer{State::known, std::move(*hex)} : Answer{State::failed, {}});
+    if (shared->database.generation() != generation) shared->forget_unowned();
+    shared->put(request.key, std::move(known));
     const std::uint64_t one = 1;
     // Full: it is readable already.
     [[maybe_unused]] const ssize_t written = write(shared->answered.get(), &one, sizeof one);
   }
 }
 
-void FileHashes::ask(const FileIdentity& file, std::uint32_t pid, const std::string& path) {
+void ExecutableFacts::ask(const FileIdentity& file, std::uint32_t pid, const std::string& path) {
   const std::lock_guard lock(shared_->mutex);
-  const Answer* known = shared_->find(file);
-  if (known != nullptr && known->state != State::failed) return;
+  const Key key = shared_->key_of(file, path);
+  const Shared::Known* known = shared_->find(key);
+  if (known != nullptr && !known->again) return;
   if (shared_->requests.size() >= requests_kept) {
-    shared_->put(file, {State::failed, {}});
+    shared_->put(key, {{.pending = false, .sha256 = {}, .owner = {}}, true});
     return;
   }
-  shared_->put(file, {});
-  shared_->requests.push_back({file, pid, path});
+  shared_->put(key, {});
+  shared_->requests.push_back({key, pid, path});
   shared_->asked.notify_one();
 }
 
-FileHashes::State FileHashes::state(const FileIdentity& file) const {
+ExecutableFacts::Answer ExecutableFacts::answer(const FileIdentity& file, const std::string& path) const {
   const std::lock_guard lock(shared_->mutex);
-  const Answer* answer = shared_->find(file);
-  return answer == nullptr ? State::unknown : answer->state;
+  const Shared::Known* known = shared_->find(shared_->key_of(file, path));
+  return known == nullptr ? Answer{.pending = false, .sha256 = {}, .owner = {}} : known->answer;
 }
 
-std::string FileHashes::sha256(const FileIdentity& file) const {
+bool ExecutableFacts::pending(const FileIdentity& file, const std::string& path) const {
   const std::lock_guard lock(shared_->mutex);
-  const Answer* answer = shared_->find(file);
-  return answer == nullptr ? std::string() : answer->hex;
+  const Shared::Known* known = shared_->find(shared_->key_of(file, path));
+  return known != nullptr && known->answer.pending;
 }
 
-int FileHashes::fd() const {
+const ExecutableFacts::Wanted& ExecutableFacts::wanted() const {
+  return shared_->wanted;
+}
+
+int ExecutableFacts::fd() const {
   return shared_->answered.get();
 }
 
-void FileHashes::clear() {
+void ExecutableFacts::clear() {
   std::uint64_t count = 0;
   [[maybe_unused]] const ssize_t n = read(shared_->answered.get(), &count, sizeof count);
-}
-
-Result<std::string> sha256_of_file(const FileIdentity& file, std::uint32_t pid, const std::string& path) {
-  return hash(file, pid, path, never);
 }
 
 }  // namespace nightjar

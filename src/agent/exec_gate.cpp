@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "agent/hash_gate.hpp"
+#include "agent/exec_gate.hpp"
 
 #include <algorithm>
 
@@ -20,31 +20,33 @@ FileIdentity identity_of(const wire_file& file) {
   return {file.inode, file.size, file.ctime_ns, file.dev};
 }
 
-Result<std::unique_ptr<HashGate>> HashGate::make() {
-  return std::unique_ptr<HashGate>(new HashGate(NIGHTJAR_TRY(FileHashes::make())));
+Result<std::unique_ptr<ExecGate>> ExecGate::make(const ExecutableFacts::Wanted& wanted) {
+  return std::unique_ptr<ExecGate>(new ExecGate(NIGHTJAR_TRY(ExecutableFacts::make(wanted))));
 }
 
-bool HashGate::keeps(Bytes bytes) {
+bool ExecGate::keeps(Bytes bytes) {
   FileIdentity file;
+  std::string path;
   if (const auto record = checked_record(bytes); record && as_wire<wire_header>(*record).kind == WIRE_PROCESS_EXEC) {
     const auto& exec = as_wire<process_exec>(*record);
     file = identity_of(exec.file);
-    hashes_->ask(file, exec.task.pid, join_path(text_of(*record, exec.executable)));
+    path = join_path(text_of(*record, exec.executable));
+    facts_->ask(file, exec.task.pid, path);
   }
-  if (held_.empty() && (file.inode == 0 || hashes_->state(file) != FileHashes::State::pending)) return false;
-  held_.push_back({{bytes.begin(), bytes.end()}, file, boot_clock_ns() + longest_wait_ns});
+  if (held_.empty() && (file.inode == 0 || !facts_->pending(file, path))) return false;
+  held_.push_back({{bytes.begin(), bytes.end()}, file, std::move(path), boot_clock_ns() + longest_wait_ns});
   bytes_ += bytes.size();
   return true;
 }
 
-bool HashGate::may_go(std::uint64_t now_ns) const {
+bool ExecGate::may_go(std::uint64_t now_ns) const {
   const Held& first = held_.front();
   return first.file.inode == 0 || bytes_ > most_bytes || now_ns >= first.until_ns ||
-         hashes_->state(first.file) != FileHashes::State::pending;
+         !facts_->pending(first.file, first.path);
 }
 
-void HashGate::release(bool wait, const Take& take) {
-  hashes_->clear();
+void ExecGate::release(bool wait, const Take& take) {
+  facts_->clear();
   while (!held_.empty()) {
     if (may_go(boot_clock_ns())) {
       const Held first = std::move(held_.front());
@@ -54,9 +56,9 @@ void HashGate::release(bool wait, const Take& take) {
       continue;
     }
     if (!wait) return;
-    pollfd answered{hashes_->fd(), POLLIN, 0};
+    pollfd answered{facts_->fd(), POLLIN, 0};
     poll(&answered, 1, look_every_ms);
-    hashes_->clear();
+    facts_->clear();
   }
 }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where records wait for the digest of an executable: an exec, and all that comes behind it, so that the order stays.
+// Where records wait for what is worked out of an executable: an exec, and all that comes behind it, so that the order
+// stays.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
-#include "agent/file_hashes.hpp"
+#include "agent/executable_facts.hpp"
 #include "wire/process.h"
 #include "wire/record.hpp"
 
@@ -16,12 +18,12 @@ namespace nightjar {
 
 FileIdentity identity_of(const wire_file& file);
 
-/// An exec waits for at most a second, and at most 8 MiB wait: then it goes without its digest, and says so.
-class HashGate {
+/// An exec waits for at most a second, and at most 8 MiB wait: then it goes without the facts, and says so.
+class ExecGate {
  public:
   using Take = std::function<void(Bytes)>;
 
-  static Result<std::unique_ptr<HashGate>> make();
+  static Result<std::unique_ptr<ExecGate>> make(const ExecutableFacts::Wanted& wanted);
 
   /// True: the record was copied, release() gives it when its time has come.
   bool keeps(Bytes record);
@@ -29,18 +31,19 @@ class HashGate {
   void release(bool wait, const Take& take);
   [[nodiscard]] bool empty() const { return held_.empty(); }
 
-  FileHashes& hashes() { return *hashes_; }
+  ExecutableFacts& facts() { return *facts_; }
 
  private:
-  explicit HashGate(std::unique_ptr<FileHashes> hashes) : hashes_(std::move(hashes)) {}
+  explicit ExecGate(std::unique_ptr<ExecutableFacts> facts) : facts_(std::move(facts)) {}
   [[nodiscard]] bool may_go(std::uint64_t now_ns) const;
 
   struct Held {
     std::vector<std::byte> record;
     FileIdentity file;  ///< of an exec; else inode 0
+    std::string path;
     std::uint64_t until_ns = 0;
   };
-  std::unique_ptr<FileHashes> hashes_;
+  std::unique_ptr<ExecutableFacts> facts_;
   std::deque<Held> held_;
   std::size_t bytes_ = 0;
 };
