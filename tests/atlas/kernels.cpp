@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
 
 namespace nightjar::test {
 
@@ -24,6 +27,12 @@ std::vector<std::string> cached_images() {
     if (fs::exists(entry.path() / "vmlinuz", problem)) images.push_back(entry.path() / "vmlinuz");
   }
   std::sort(images.begin(), images.end());
+  // One kernel can stand there twice, with other modules (tests/vm/kernels.ini).
+  std::set<std::string> seen;
+  std::erase_if(images, [&](const std::string& image) {
+    std::ifstream in(image, std::ios::binary);
+    return !seen.insert({std::istreambuf_iterator<char>(in), {}}).second;
+  });
   return images;
 }
 
