@@ -166,9 +166,10 @@ Result<std::optional<Package>> DpkgDatabase::owner(std::string_view path) {
       never = diversion.by;
     }
   }
-  const auto same = std::ranges::equal_range(entries_, hash_of(wanted), {}, &Entry::hash);
-  for (const Entry& entry : same) {
-    const std::string& list = lists_[entry.list];
+  const std::uint32_t hash = hash_of(wanted);
+  for (auto entry = std::ranges::lower_bound(entries_, hash, {}, &Entry::hash);
+       entry != entries_.end() && entry->hash == hash; ++entry) {
+    const std::string& list = lists_[entry->list];
     const std::string_view name = std::string_view(list).substr(0, list.find(':'));
     if ((!only.empty() && name != only) || name == never || !lists(list, wanted)) continue;
     const auto package = packages_.find(list);
