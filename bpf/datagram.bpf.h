@@ -33,14 +33,8 @@ struct {
 	__type(value, __u64);
 } udp_sockets __weak SEC(".maps");
 
-/* Mapped into user space: as long as nothing changes here it need not look at the maps. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct wire_flow_counts);
-} flow_counts __weak SEC(".maps");
+/* As long as nothing changes here it need not look at the maps. */
+MAPPED_ARRAY(flow_counts, 1, struct wire_flow_counts);
 
 static __always_inline struct wire_flow_counts *counts_of_flows(void)
 {

@@ -34,23 +34,10 @@ struct {
 } activity __weak SEC(".maps");
 
 /* A counter for each kind on each possible CPU (the agent sets max_entries). Not a per-CPU array: the agent reads it
- * twice a second, and only an array can be read without bpf(2) (include/nightjar/mapped_array.hpp says what that
- * costs). */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, WIRE_KIND_END);
-	__type(key, __u32);
-	__type(value, struct wire_counter);
-} counters __weak SEC(".maps");
+ * twice a second, and only an array can be mapped. */
+MAPPED_ARRAY(counters, WIRE_KIND_END, struct wire_counter);
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct wire_reader);
-} reader __weak SEC(".maps");
+MAPPED_ARRAY(reader, 1, struct wire_reader);
 
 #include "scalar_rules.bpf.h"
 #include "limit.bpf.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Rate limits: of one kind of event, a process may cause so many a second. What is above is counted, by process and
- * kind, and not sent. User space reads the counts where they are (map "limits"): it makes no system call for them. */
+ * kind, and not sent. */
 #pragma once
 #include "read.bpf.h"
 #include "wire/base.h"
@@ -13,13 +13,7 @@ const volatile __u64 limit_interval_ns __weak = 0;
 /* Places where a process's row can be. All taken by others that are busy: it goes unlimited. */
 #define LIMIT_PLACES 4
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, WIRE_LIMIT_ROWS);
-	__type(key, __u32);
-	__type(value, struct wire_limit);
-} limits __weak SEC(".maps");
+MAPPED_ARRAY(limits, WIRE_LIMIT_ROWS, struct wire_limit);
 
 static __always_inline struct wire_limit *limit_of(__u32 kind, __u32 pid, __u64 start_ns, __u64 now)
 {

@@ -18,5 +18,16 @@
 
 #define KREAD(p, ...) (direct ? ARROW(p, __VA_ARGS__) : BPF_CORE_READ(p, __VA_ARGS__))
 
+/* An array that user space has in its own memory, and reads without bpf(2) (include/nightjar/mapped_array.hpp says what
+ * that would cost). */
+#define MAPPED_ARRAY(name, rows, row)              \
+	struct {                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);  \
+		__uint(map_flags, BPF_F_MMAPABLE); \
+		__uint(max_entries, rows);         \
+		__type(key, __u32);                \
+		__type(value, row);                \
+	} name __weak SEC(".maps")
+
 /* Keeps the compiler from proving things about a number in a register that the verifier then cannot see. */
 #define opaque(x) asm volatile("" : "+r"(x))

@@ -18,14 +18,8 @@ RULE_MAP(path_rule_states, struct wire_rule_state);
 RULE_MAP(path_rule_edges, struct wire_rule_edge);
 RULE_MAP(path_rule_verdicts, struct wire_rule_verdict);
 
-/* Events that each rule held back; user space sets the size, and reads them without a system call (MappedArray). */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} path_rule_drops __weak SEC(".maps");
+/* Events that each rule held back; user space sets the size. */
+MAPPED_ARRAY(path_rule_drops, 1, __u64);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

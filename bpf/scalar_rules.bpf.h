@@ -18,14 +18,8 @@ struct {
 } rule_sets __weak SEC(".maps");
 
 /* What each rule dropped: (cpu * 2 + set) * (WIRE_RULES + 1) + rule; the last of a set counts what no rule matched.
- * User space sets the size, and reads them without a system call (MappedArray). */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 2 * (WIRE_RULES + 1));
-	__type(key, __u32);
-	__type(value, __u64);
-} rule_counts __weak SEC(".maps");
+ * User space sets the size. */
+MAPPED_ARRAY(rule_counts, 2 * (WIRE_RULES + 1), __u64);
 
 /* Time of each process's last exec. Verdicts are given by user space, after the fact, and must not be taken for those
  * on the next image. LRU: a process that is forgotten is asked for in user space. */

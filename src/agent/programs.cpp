@@ -34,18 +34,7 @@ struct HookedEvent {
   bool odd_arguments = false;  ///< 5.10 lets no typed program at them: kprobes in the tier btf, too, if there are
 };
 
-std::vector<std::string_view> typed_hooks(const HookedEvent& event) {
-  return event.btf;
-}
-std::vector<std::string_view> typed_hooks_and_kprobes(const HookedEvent& event) {
-  return event.odd_arguments ? event.kprobe : event.btf;
-}
-std::vector<std::string_view> kprobe_hooks(const HookedEvent& event) {
-  return event.kprobe;
-}
-std::vector<std::string_view> tracepoint_hooks(const HookedEvent& event) {
-  return event.tracepoint;
-}
+using Hooks = std::vector<std::string_view> HookedEvent::*;
 
 /// System calls that can change credentials: the tracepoint tier compares before and after each.
 std::vector<std::string> credential_calls(const std::string& side) {
@@ -65,11 +54,12 @@ Program program_of(std::string_view stem, std::string_view hook) {
   return Program(name);
 }
 
-ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent>& events,
-                          std::vector<std::string_view> (*hooks)(const HookedEvent&)) {
+/// `odd`: the hooks of events with odd arguments, if others.
+ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent>& events, Hooks hooks,
+                          Hooks odd = nullptr) {
   ProgramVersion version(tier, {});
   for (const HookedEvent& event : events) {
-    for (const std::string_view hook : hooks(event))
+    for (const std::string_view hook : event.*(event.odd_arguments && odd != nullptr ? odd : hooks))
       version.programs.push_back(program_of(event.stem, hook).optional());
   }
   return version;
@@ -78,11 +68,12 @@ ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent
 GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events) {
   GroupSpec group{name, {}, {}, false};
   for (const HookedEvent& event : events) group.events.push_back({event.kind, event.stem});
-  group.versions = {
-      version_of("btf", events, typed_hooks_and_kprobes).require(Feature::fentry).require(Feature::kprobe),
-      version_of("btf", events, typed_hooks).require(Feature::fentry),
-      version_of("kprobe", events, kprobe_hooks).require(Feature::kprobe),
-      version_of("tracepoint", events, tracepoint_hooks).require(Feature::tracepoint)};
+  group.versions = {version_of("btf", events, &HookedEvent::btf, &HookedEvent::kprobe)
+                        .require(Feature::fentry)
+                        .require(Feature::kprobe),
+                    version_of("btf", events, &HookedEvent::btf).require(Feature::fentry),
+                    version_of("kprobe", events, &HookedEvent::kprobe).require(Feature::kprobe),
+                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint)};
   return group;
 }
 

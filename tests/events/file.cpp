@@ -42,11 +42,6 @@ Watched watch_on(const std::string& kind, const Strings& operations) {
   return watch("on_file_system", arguments, how);
 }
 
-bool is_own_machine() {
-  const char* whole = std::getenv("NIGHTJAR_TEST_WHOLE_MACHINE");
-  return whole != nullptr && std::string_view(whole) == "1";
-}
-
 bool needs_a_loop_device(std::string_view kind) {
   return kind != "tmpfs" && kind != "overlay" && kind != "nested";
 }
@@ -55,7 +50,7 @@ bool needs_a_loop_device(std::string_view kind) {
 /// devices have minor numbers above 255).
 class FileSystems : public testing::TestWithParam<const char*> {};
 TEST_P(FileSystems, are_told_operation_by_operation) {
-  if (needs_a_loop_device(GetParam()) && !is_own_machine())
+  if (needs_a_loop_device(GetParam()) && !has_machine_alone())
     GTEST_SKIP() << "NIGHTJAR_TEST_WHOLE_MACHINE is not 1: this takes a loop device of the machine";
   const Strings operations = random_operations("1");
   SCOPED_TRACE(std::string(GetParam()) + ": file_ops random " + operations[1] + " " + operations[2]);

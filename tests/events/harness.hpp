@@ -26,6 +26,7 @@ std::string tests_dir();                          ///< the directory of this exe
 std::string agent_path();                         ///< $NIGHTJAR_BIN or ../bin/nightjar from there
 std::string workload(std::string_view name);      ///< an executable of tests/workloads
 bool in_vm();                                     ///< NIGHTJAR_TEST_SCALE=vm: emulated, slow
+bool has_machine_alone();                         ///< NIGHTJAR_TEST_WHOLE_MACHINE=1: nobody else works here
 bool preempted_under_emulation();                 ///< see SKIP_WHERE_PREEMPTED
 int scaled(int full, int vm);                     ///< a count, by NIGHTJAR_TEST_SCALE
 std::chrono::milliseconds patience(int seconds);  ///< a timeout, longer in a guest

@@ -104,6 +104,10 @@ bool in_vm() {
   return environment("NIGHTJAR_TEST_SCALE") == "vm";
 }
 
+bool has_machine_alone() {
+  return environment("NIGHTJAR_TEST_WHOLE_MACHINE") == "1";
+}
+
 bool preempted_under_emulation() {
   static const bool preempted = [] {
     const auto tier = environment("NIGHTJAR_TEST_TIER");

@@ -16,10 +16,8 @@ namespace {
 class WholeMachine : public testing::Test {
  protected:
   void SetUp() override {
-    const char* allowed = std::getenv("NIGHTJAR_TEST_WHOLE_MACHINE");
-    if (!allowed || std::string_view(allowed) != "1") {
+    if (!has_machine_alone())
       GTEST_SKIP() << "NIGHTJAR_TEST_WHOLE_MACHINE is not 1: other people's processes may run here";
-    }
   }
 
   static int run(const std::string& script) {

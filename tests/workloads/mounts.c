@@ -15,17 +15,8 @@
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 
+#include "folder.h"
 #include "truth.h"
-
-static char dir[4096];
-
-static const char* at(const char* name) {
-  static char path[8][8192];
-  static int next;
-  char* to = path[next++ % 8];
-  snprintf(to, sizeof(path[0]), "%s/%s", dir, name);
-  return to;
-}
 
 static void copy(const char* from, const char* to) {
   struct stat st;
@@ -36,10 +27,6 @@ static void copy(const char* from, const char* to) {
   fchmod(out, 0755);
   close(in);
   close(out);
-}
-
-static void make(const char* name) {
-  TRUTH_CHECK(mkdir(at(name), 0755));
 }
 
 static void tmpfs(const char* name) {

@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "folder.h"
 #include "truth.h"
 
 // <sys/mount.h> and <linux/mount.h> do not go together everywhere.
@@ -24,20 +25,6 @@ int umount2(const char* target, int flags);
 
 #define MNT_DETACH 2
 #define UMOUNT_NOFOLLOW 8
-
-static char dir[4096];
-
-static const char* at(const char* name) {
-  static char path[8][8192];
-  static int next;
-  char* to = path[next++ % 8];
-  snprintf(to, sizeof(path[0]), "%s/%s", dir, name);
-  return to;
-}
-
-static void make(const char* name) {
-  TRUTH_CHECK(mkdir(at(name), 0755));
-}
 
 static void own_mounts(void) {
   if (unshare(CLONE_NEWNS)) truth_skip("a mount namespace is refused");

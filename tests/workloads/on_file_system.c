@@ -19,24 +19,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "folder.h"
 #include "truth.h"
 
 // mkfs.xfs wants 300 MiB at least; the image has holes.
 #define IMAGE_BYTES (512L << 20)
-
-static char dir[4096];
-
-static const char* at(const char* name) {
-  static char path[8][8192];
-  static int next;
-  char* to = path[next++ % 8];
-  snprintf(to, sizeof(path[0]), "%s/%s", dir, name);
-  return to;
-}
-
-static void make(const char* name) {
-  TRUTH_CHECK(mkdir(at(name), 0755));
-}
 
 static void put(const char* name, const char* text) {
   int fd = open(at(name), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
