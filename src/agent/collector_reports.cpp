@@ -53,7 +53,10 @@ Result<> Collector::tell_losses() {
   }
   tell_missed();
   tell_output_losses();
-  return flush();
+  NIGHTJAR_CHECK(flush());
+  if (pins_) losses_.save(pins_->state()->told_cells());
+  if (limits_) limits_->settle();
+  return {};
 }
 
 void Collector::tell_output_losses() {
@@ -151,7 +154,8 @@ Result<> Collector::tell_flows(bool all) {
 }
 
 std::uint64_t Collector::happened(unsigned wire_kind) const {
-  return losses_.happened(wire_kind) + (flows_ ? flows_->told(wire_kind) : 0) + pipeline_.dns_over_tcp(wire_kind);
+  return losses_.happened(wire_kind) + before_.counted_here[wire_kind] + (flows_ ? flows_->told(wire_kind) : 0) +
+         pipeline_.dns_over_tcp(wire_kind);
 }
 
 std::string Collector::stats_json() {

@@ -70,6 +70,11 @@ bool is_scratch(std::string_view map) {
   return map.ends_with("_scratch") || map.ends_with("_cgroup");
 }
 
+/// What outlives this agent must not hold back what the next one's rules keep: those are asked in user space alone.
+bool asks_rules_in_kernel(const SensorOptions& options) {
+  return options.filter && options.pin.empty();
+}
+
 template <class T>
 void constant(GroupOptions& options, std::string name, const T& value) {
   const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -95,10 +100,18 @@ void ReaderPage::next_epoch() {
   std::atomic_ref(page_.at<wire_reader>(0)->epoch).fetch_add(1);
 }
 
-Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log) {
+Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log, Pins* pins) {
   NIGHTJAR_CHECK(check_privileges());
   std::unique_ptr<Sensor> sensor(new Sensor);
+  if (pins != nullptr && pins->adoptable()) {
+    sensor->adopted_ = true;
+    NIGHTJAR_CHECK(sensor->adopt(options, *pins));
+    if (log) log(LogLevel::warning, "took over what is pinned in " + pins->directory());
+    return sensor;
+  }
+  if (pins != nullptr) NIGHTJAR_CHECK(pins->replace(log));
   NIGHTJAR_CHECK(sensor->load(options, log));
+  if (pins != nullptr) NIGHTJAR_CHECK(sensor->pin(*pins));
   return sensor;
 }
 
@@ -115,6 +128,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     if (log) log(LogLevel::info, "using perf buffers: no ring buffer: " + why);
     ring_ = false;
   }
+  if (!options.pin.empty() && !ring_)
+    return Error(errc::unsupported, "--pin needs the ring buffer: a perf buffer ends with the process that opened it");
   if (options.scope.what == Scope::What::cgroup) {
     const CgroupScope scope = NIGHTJAR_TRY(find_cgroup(options.scope.path));
     scope_cgroup_ = scope.id;
@@ -124,7 +139,7 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
   types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
   const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
-  rule_room_ = room_for(rules, options.reloads);
+  if (options.pin.empty()) rule_room_ = room_for(rules, options.reloads);
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
   for (const GroupSpec& spec : program_groups()) {
     const auto any = [&spec](const std::set<Kind>& kinds) {
@@ -154,6 +169,7 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
   NIGHTJAR_CHECK(open_maps(options));
+  if (!options.pin.empty()) return {};
   return open_rules(rules, log);
 }
 
@@ -197,10 +213,11 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   }
   constant(group, "file_wanted", file_wanted);
 
-  constant(group, "use_rules", std::uint32_t{options.filter != nullptr});
-  group.maps["exec_times"].max_entries = options.filter ? rule_processes : rule_entries_unused;
-  group.maps["image_verdicts"].max_entries = options.filter ? rule_processes : rule_entries_unused;
-  group.maps["cgroup_verdicts"].max_entries = options.filter ? rule_cgroups : rule_entries_unused;
+  const bool use_rules = asks_rules_in_kernel(options);
+  constant(group, "use_rules", std::uint32_t{use_rules});
+  group.maps["exec_times"].max_entries = use_rules ? rule_processes : rule_entries_unused;
+  group.maps["image_verdicts"].max_entries = use_rules ? rule_processes : rule_entries_unused;
+  group.maps["cgroup_verdicts"].max_entries = use_rules ? rule_cgroups : rule_entries_unused;
 
   const std::uint32_t cpus = possible_cpus();
   for (const auto& map : blueprint.maps()) {
@@ -262,17 +279,22 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
     if (version.name == loaded->version()) dispatch_.loaded(version);
   }
   if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
-  for (const std::string_view name : shared_maps) {
-    const bool known = std::any_of(shared_.begin(), shared_.end(), [&](const Map& map) { return map.name() == name; });
-    if (known) continue;
-    if (auto map = loaded->map(name)) shared_.push_back(std::move(*map));
-  }
+  keep_shared(*loaded);
   for (const Error& passed : loaded->passed_over()) {
     if (log) log(LogLevel::info, "passed over: " + to_string(passed));
   }
   cover(spec, *loaded, options);
   groups_.push_back(std::move(*loaded));
+  group_names_.emplace_back(spec.name);
   return {};
+}
+
+void Sensor::keep_shared(const LoadedGroup& group) {
+  for (const std::string_view name : shared_maps) {
+    const bool known = std::any_of(shared_.begin(), shared_.end(), [&](const Map& map) { return map.name() == name; });
+    if (known) continue;
+    if (auto map = group.map(name)) shared_.push_back(std::move(*map));
+  }
 }
 
 void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options) {
@@ -334,6 +356,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;
+      source.hold = !options.pin.empty();
       const std::uint32_t share =
           std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
       source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;
@@ -342,7 +365,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
   }
   if (!counters_ || !reader_ || sources_.empty())
     return Error(errc::invalid, "the BPF object lacks the maps counters, reader or lifecycle");
-  return options.filter ? open_scalar_rules(options) : Result<>{};
+  return asks_rules_in_kernel(options) ? open_scalar_rules(options) : Result<>{};
 }
 
 Result<> Sensor::open_scalar_rules(const SensorOptions& options) {

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "agent/kernel_types_source.hpp"
+#include "agent/losses.hpp"
 #include "agent/options.hpp"
 #include "agent/path_rules.hpp"
+#include "agent/pins.hpp"
 #include "agent/programs.hpp"
 #include "agent/scalar_rules.hpp"
 #include "agent/syscall_dispatch.hpp"
@@ -53,7 +55,8 @@ class Sensor {
  public:
   /// Loads and attaches what the options want, on the best tier that works. Fails with denied (privileges), unsupported
   /// (this kernel cannot deliver something that was asked for by name, or nothing at all), invalid (options).
-  static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log);
+  /// With `pins`, what is pinned there is taken over if it can be, else replaced.
+  static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log, Pins* pins = nullptr);
 
   /// Where the layouts of kernel structures come from, for people.
   [[nodiscard]] const std::string& types_told() const { return types_.told; }
@@ -92,6 +95,8 @@ class Sensor {
 
   /// Detaches and unloads every program. What the buffers and counters hold stays readable.
   void detach() { groups_.clear(); }
+  /// An agent before this one loaded it.
+  [[nodiscard]] bool is_adopted() const { return adopted_; }
 
   struct ProgramLine {
     std::string name, hook;
@@ -102,6 +107,10 @@ class Sensor {
  private:
   Sensor() = default;
   Result<> load(const SensorOptions& options, const LogSink& log);
+  Result<> pin(Pins& pins);
+  Result<> adopt(const SensorOptions& options, Pins& pins);
+  Result<> forget_cgroups();
+  void keep_shared(const LoadedGroup& group);
   Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                       const LogSink& log);
   GroupOptions group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
@@ -118,6 +127,7 @@ class Sensor {
   SyscallDispatch dispatch_;
   KernelTypesSource types_;
   bool ring_ = true;
+  bool adopted_ = false;
   bool sees_scripts_ = false;
   std::string tier_;
   std::uint64_t sequence_base_ = 0;
@@ -135,6 +145,7 @@ class Sensor {
   std::optional<MappedArray> limits_;
   std::unique_ptr<ScalarRules> scalar_rules_;
   std::vector<LoadedGroup> groups_;
+  std::vector<std::string> group_names_;
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;
   std::vector<std::pair<Kind, std::string>> hooks_;
