@@ -26,6 +26,7 @@ constexpr Feature all_features[] = {
     Feature::lsm,
     Feature::task_storage,
     Feature::preemptible_tracepoints,
+    Feature::socket_cookie,
 };
 
 std::string_view answer_word(Answer answer) {

@@ -24,7 +24,8 @@ constexpr std::array<std::string_view, feature_count> names{"bpf",
                                                             "task_iterator",
                                                             "task_storage",
                                                             "lsm",
-                                                            "preemptible_tracepoints"};
+                                                            "preemptible_tracepoints",
+                                                            "socket_cookie"};
 
 }  // namespace
 

@@ -11,7 +11,6 @@
 #include "nightjar/log.hpp"
 #include "output/batch.hpp"
 #include "output/spec.hpp"
-#include "output/write_journal.hpp"
 
 namespace nightjar {
 
@@ -27,7 +26,6 @@ struct Delivery {
 struct SinkContext {
   std::string hostname;
   LogSink log;
-  std::shared_ptr<WriteJournal> journal = nullptr;  ///< for files; may be null
 };
 
 class Sink {
