@@ -34,6 +34,7 @@ constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/pat
 constexpr std::string_view shared_maps[] = {
     "lifecycle",       "activity",           "counters",        "reader",         "cgroups_seen",   "scope_tree",
     "turns",           "connections",        "socket_calls",    "flows",          "udp_sockets",    "path_rows",
+    "scratch_rows",    "scratch_taken",      "cgroup_scratch",  "syscall_enter",  "syscall_exit",   "path_rule_states",
     "path_rule_edges", "path_rule_verdicts", "path_rule_drops", "path_rule_sets", "path_rules_now", "flow_counts",
     "limits",          "rule_sets",          "rule_counts",     "exec_times",     "image_verdicts", "cgroup_verdicts"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
@@ -52,7 +53,7 @@ bool is_wanted(const GroupSpec& spec, const SensorOptions& options) {
 
 /// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
 bool is_scratch(std::string_view map) {
-  return map.ends_with("_scratch") || map.ends_with("_cgroup");
+  return map.ends_with("_scratch");
 }
 
 template <class T>
