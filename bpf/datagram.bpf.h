@@ -10,6 +10,7 @@
 #define OF_RECEIVE 2
 
 SCRATCH(flow_scratch __weak, struct net_connection);
+SCRATCH(flow_cgroup __weak, struct cgroup_scratch);
 
 struct dns_scratch {
 	struct net_payload rec;
@@ -99,7 +100,7 @@ static __always_inline struct net_connection *new_flow(void *ctx, const struct w
 	__builtin_memset(rec, 0, sizeof(*rec));
 	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &flow_cgroup, copy);
 	rec->cookie = d->cookie;
 	rec->start_ns = rec->hdr.time_ns;
 	__builtin_memcpy(sent ? rec->source_ip : rec->destination_ip, d->local, 16);

@@ -27,6 +27,7 @@ struct part_scratch {
 	struct user_part parts[CALL_PARTS];
 };
 SCRATCH(dns_part_scratch, struct part_scratch);
+SCRATCH(dns_part_cgroup, struct cgroup_scratch);
 
 struct dns_stream {
 	struct net_connection on;
@@ -64,7 +65,7 @@ static __always_inline struct dns_stream *new_stream(void *ctx, struct sock *sk,
 	__builtin_memset(stream, 0, sizeof(*stream));
 	on->hdr.time_ns = bpf_ktime_get_boot_ns();
 	fill_task(&on->task, task, false);
-	fill_cgroup(ctx, &on->hdr, &on->task, task);
+	fill_cgroup(ctx, &on->hdr, &on->task, task, &dns_part_cgroup, copy);
 	on->cookie = cookie;
 	on->start_ns = on->hdr.time_ns;
 	on->duration_ns = WIRE_NOT_COUNTED;

@@ -291,10 +291,9 @@ __weak __noinline int rules_drop(__u32 row, __u32 kind)
 	return held_back(kind, true);
 }
 
-/* What make_file_record() left to send, in one number: the size of the row's record in the low half, the record of its
- * cgroup in the high. */
-#define FILE_RECORD_SIZE(made) ((made) & 0xffffffff)
-#define FILE_RECORD_CGROUP(made) ((made) >> 32)
+/* What make_file_record() left to send, in one number: the row's record in the low half, its cgroup's in the high. */
+#define FILE_RECORD_SIZE(sizes) ((sizes) & 0xffffffff)
+#define CGROUP_RECORD_SIZE(sizes) ((sizes) >> 32)
 
 /* Makes the record of what the facts of a row say; 0: there is none. Global: one program sends in several places. */
 __weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
@@ -327,7 +326,17 @@ __weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
 	rec->old_uid = s->facts.old_uid;
 	rec->old_gid = s->facts.old_gid;
 	rec->open_flags = s->facts.open_flags;
-	return (__u64)begin_cgroup(&rec->hdr, &rec->task, task) << 32 | (sizeof(*rec) + used);
+	return make_cgroup_record(&rec->hdr, &rec->task, task, &r->cgroup) << 32 | (sizeof(*rec) + used);
+}
+
+/* A ring buffer needs no context, so that this can be global. */
+__weak __noinline int send_cgroup_of_row(__u32 row, __u32 size)
+{
+	struct scratch_row *r = scratch_at(row);
+
+	if (r && use_ring)
+		send_cgroup_record(NULL, &((struct file_scratch *)r->bytes)->rec.hdr, &r->cgroup, size);
+	return 0;
 }
 
 /* Sends what the facts of a row say that the caller took. */
@@ -335,14 +344,17 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 {
 	struct scratch_row *r = scratch_at(row);
 	struct file_event *rec;
-	__u64 made, size;
+	__u64 sizes, size;
 
 	if (!r)
 		return;
 	rec = &((struct file_scratch *)r->bytes)->rec;
-	made = make_file_record(row, kind);
-	send_cgroup_record(ctx, &rec->hdr, FILE_RECORD_CGROUP(made));
-	size = FILE_RECORD_SIZE(made);
+	sizes = make_file_record(row, kind);
+	if (use_ring)
+		send_cgroup_of_row(row, CGROUP_RECORD_SIZE(sizes));
+	else
+		send_cgroup_record(ctx, &rec->hdr, &r->cgroup, CGROUP_RECORD_SIZE(sizes));
+	size = FILE_RECORD_SIZE(sizes);
 	if (!size)
 		return;
 	opaque(size); /* or clang makes one comparison of the two, on size - 1: 5.10 sees no bound of size in it */

@@ -9,10 +9,14 @@
 #include <bpf/bpf_tracing.h>
 
 SCRATCH(connection_scratch, struct net_connection);
+SCRATCH(connection_cgroup, struct cgroup_scratch);
 SCRATCH(endpoint_scratch, struct net_endpoint);
+SCRATCH(endpoint_cgroup, struct cgroup_scratch);
 /* The same for the programs that can be preempted by, or preempt, those of the tracepoint. */
 SCRATCH(accept_scratch, struct net_connection);
+SCRATCH(accept_cgroup, struct cgroup_scratch);
 SCRATCH(bind_scratch, struct net_endpoint);
+SCRATCH(bind_cgroup, struct cgroup_scratch);
 
 /* In the place of a copy's number: a program with a row of its own. */
 #define OF_ACCEPT COPIES
@@ -74,7 +78,7 @@ static __always_inline void fill_owner(void *ctx, struct net_connection *rec, st
 	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
 	rec->hdr.incomplete = 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&connection_cgroup, &accept_cgroup, copy));
 }
 
 /* The connection, made or taken by the current task, in the program's scratch. */
@@ -232,7 +236,7 @@ static __always_inline int send_endpoint(void *ctx, struct sock *sk, __u16 kind,
 	if (!rec || !begin_record(&rec->hdr, kind))
 		return 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&endpoint_cgroup, &bind_cgroup, copy));
 	rec->cookie = cookie_of(sk, can_ask);
 	rec->port = put_local(rec->ip, sk);
 	rec->netns = netns_of(sk);

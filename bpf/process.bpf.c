@@ -8,8 +8,11 @@ const volatile __u32 want_env = 0; /* send the environment after argv; user spac
 
 SCRATCH(exec_scratch, struct exec_scratch);
 SCRATCH(piece_scratch, struct piece_scratch);
+SCRATCH(exec_cgroup, struct cgroup_scratch);
 SCRATCH(fork_scratch, struct process_fork);
+SCRATCH(fork_cgroup, struct cgroup_scratch);
 SCRATCH(exit_scratch, struct process_exit);
+SCRATCH(exit_cgroup, struct cgroup_scratch);
 
 /* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
 
@@ -28,7 +31,7 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
 		return 0;
 	fill_task(&rec->task, child, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, child);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup, copy);
 	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
 	rec->clone_flags = clone_flags;
 	rec->creator_pid = BPF_CORE_READ(creator, tgid);
@@ -151,7 +154,7 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	rec = &s->rec;
 	fill_task(&rec->task, task, direct);
 	scalar_note_exec(rec->task.pid, rec->hdr.time_ns);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup, copy);
 	at = fill_image(s, task, path_row_of(PATH_OF_EXEC, copy));
 	rec->args_count = KREAD(bprm, argc);
 	if (old_tid != rec->task.tid)
@@ -231,7 +234,7 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_EXIT))
 		return 0;
 	fill_task(&rec->task, task, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup, copy);
 	/* What wait(2) will say: Linux kernel, wait_task_zombie(). */
 	if (KREAD(signal, flags) & SIGNAL_GROUP_EXIT)
 		rec->status = KREAD(signal, group_exit_code);
@@ -335,6 +338,7 @@ struct failed_scratch {
 	__u8 tail[FILENAME_BYTES];
 };
 SCRATCH(failed_scratch, struct failed_scratch);
+SCRATCH(failed_cgroup, struct cgroup_scratch);
 
 /* The name that a thread gave to execve, from entry to exit. LRU: the entry of a thread whose id changed in a
  * successful exec is never asked for again. */
@@ -373,7 +377,7 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_FAILED))
 		return 0;
 	fill_task(&s->rec.task, task, false);
-	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task);
+	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task, &failed_cgroup, 0);
 	s->rec.error = -ret;
 	s->rec.pad0 = 0;
 	n = bpf_probe_read_user_str(s->tail, FILENAME_BYTES, (void *)name);

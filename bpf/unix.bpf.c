@@ -5,6 +5,7 @@
 #include <bpf/bpf_tracing.h>
 
 SCRATCH(unix_scratch, struct net_unix);
+SCRATCH(unix_cgroup, struct cgroup_scratch);
 
 /* `with_peer` holds the listener's credentials, `named` its name. */
 static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct sock *with_peer, struct sock *named,
@@ -20,7 +21,7 @@ static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct 
 	if (!rec || !begin_record(&rec->hdr, WIRE_UNIX_CONNECT))
 		return 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &unix_cgroup, 0);
 	rec->cookie = cookie;
 	rec->netns = netns_of(sk);
 	rec->type = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type);

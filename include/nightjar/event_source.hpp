@@ -26,6 +26,8 @@ struct EventView {
   /// Not 0: this is no record. So many were dropped here, between the record before and the one behind of the same CPU,
   /// because the buffer was full. Perf buffers only: a ring buffer's program counts by itself.
   std::uint64_t lost = 0;
+  /// Where the record stands in a ring buffer that is held (EventSourceOptions::hold).
+  std::uint64_t position = 0;
 };
 
 struct EventSourceOptions {
@@ -38,6 +40,9 @@ struct EventSourceOptions {
   /// Perf buffers: wake the reader when this many bytes wait on one CPU; 0: half of the buffer. Ring buffers: the BPF
   /// program decides (BPF_RB_NO_WAKEUP, BPF_RB_FORCE_WAKEUP).
   std::size_t wakeup_bytes = 0;
+  /// Ring buffers: what was read stays in the kernel until release(). Whoever opens a pinned buffer after this process
+  /// was killed reads it again. The map must be fit for mmap(2): every ring buffer is.
+  bool hold = false;
 };
 
 /// What a visitor answers.
@@ -66,6 +71,13 @@ class NIGHTJAR_API EventSource {
   /// does it once a second; until then the programs' records on a new CPU are lost, and the kernel counts them nowhere.
   /// Returns how many were opened.
   Result<std::size_t> follow_cpus();
+
+  /// Of a ring buffer that is held: the position behind what was read last; and how far the kernel may overwrite.
+  /// Positions grow for ever.
+  [[nodiscard]] std::uint64_t position() const;
+  [[nodiscard]] std::uint64_t released() const;
+  /// Everything before that position was dealt with. Does nothing unless the buffer is held.
+  void release(std::uint64_t position);
 
   /// Records that the kernel says it dropped (perf buffers; a ring buffer's program counts by itself).
   [[nodiscard]] std::uint64_t lost() const;

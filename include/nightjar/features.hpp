@@ -30,10 +30,9 @@ enum class Feature : std::uint8_t {
   lsm,                      ///< BPF LSM programs can be loaded (5.7, CONFIG_BPF_LSM)
   preemptible_tracepoints,  ///< a task can be preempted in a tracepoint's program, and the kernel then skips the
                             ///< program for others (7.0): a thing to work around
-  socket_cookie,            ///< programs of kind tp_btf may ask for a socket's cookie (5.12)
 };
 
-inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::socket_cookie) + 1;
+inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::preemptible_tracepoints) + 1;
 
 NIGHTJAR_API std::string_view to_string(Feature feature);
 

@@ -54,6 +54,10 @@ class NIGHTJAR_API Map {
   [[nodiscard]] std::uint32_t max_entries() const { return max_entries_; }
   /// Bytes that one value takes in a call: for per-CPU maps round_up(value, 8) times the possible CPUs.
   [[nodiscard]] std::size_t value_bytes() const;
+  /// A new map of the caller's own, which no program uses; `flags` as bpf_map_create. Fails with denied, invalid, or
+  /// unsupported.
+  [[nodiscard]] static Result<Map> create(const std::string& name, std::uint32_t type, std::uint32_t key_size,
+                                          std::uint32_t value_size, std::uint32_t max_entries, std::uint32_t flags = 0);
   /// A map by its descriptor; the kernel tells the rest. Fails with invalid when it is not a map's.
   [[nodiscard]] static Result<Map> from_fd(UniqueFd fd);
   /// The map that is pinned at `path`, under the name that it has in the kernel (15 characters at most). Fails with

@@ -60,13 +60,22 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
 
 Result<std::unique_ptr<Collector>> Collector::start(const Host& host, const SensorOptions& options,
                                                     std::unique_ptr<Sensor> sensor, Outputs outputs,
-                                                    std::unique_ptr<MetricsExporter> metrics, LogSink log) {
+                                                    std::unique_ptr<MetricsExporter> metrics, LogSink log,
+                                                    std::unique_ptr<Pins> pins) {
   std::unique_ptr<ExecGate> gate;
   if ((options.hash || options.package) && options.wanted.contains(Kind::exec))
     gate = NIGHTJAR_TRY(ExecGate::make({.digest = options.hash, .package = options.package}));
   std::unique_ptr<Collector> collector(new Collector(host, options, std::move(sensor), std::move(outputs),
                                                      std::move(metrics), std::move(gate), std::move(log)));
   collector->merges_ = !collector->sensor_->uses_ring_buffer() || collector->sensor_->sources().size() > 1;
+  if (pins) {
+    collector->pins_ = std::move(pins);
+    collector->pins_->journal()->use(collector->pins_->state()->journal());
+    collector->progress_.emplace(*collector->pins_->state(), *collector->pins_->journal(),
+                                 collector->sensor_->sources(), collector->log_);
+    if (collector->flows_) collector->flows_->tell_only_ends();
+    collector->merges_ = true;  // what waits for who takes over is looked at before it is told
+  }
   collector->epoll_.reset(epoll_create1(EPOLL_CLOEXEC));
   if (!collector->epoll_.valid()) return Error::from_errno("epoll_create1");
   std::vector<int> awaited;
@@ -86,6 +95,8 @@ Result<> Collector::open_stream(bool show_snapshot) {
   started_ns_ = boot_clock_ns();
   next_losses_ns_ = started_ns_ + losses_every_ns;
   next_stats_ns_ = started_ns_ + stats_interval_s_ * second;
+  std::set<std::pair<std::uint32_t, std::uint64_t>> told_by_records;
+  if (sensor_->is_adopted()) told_by_records = NIGHTJAR_TRY(take_over());
   const auto records = NIGHTJAR_TRY(sensor_->snapshot());
   self_ = tell_self(records, pipeline_);
 
@@ -105,45 +116,69 @@ Result<> Collector::open_stream(bool show_snapshot) {
   facts[Fact::buffers] = buffers;
   pipeline_.own_event(Kind::sensor_started, facts, batch_.text);
   const bool show = show_snapshot && options_.wanted.contains(Kind::process_snapshot);
-  NIGHTJAR_CHECK(tell_processes(records, show, pipeline_, batch_.text, [this]() -> Result<> {
-    return batch_.text.size() >= write_bytes ? flush() : Result<>();
-  }));
+  NIGHTJAR_CHECK(tell_processes(
+      records, show, pipeline_, batch_.text,
+      [this]() -> Result<> { return batch_.text.size() >= write_bytes ? flush() : Result<>(); }, told_by_records));
+  if (pins_) tell_replaced();
+  if (sensor_->is_adopted() && flows_) {
+    const std::uint64_t taken = NIGHTJAR_TRY(flows_->resume(flows_told_));
+    tell_taken_flows(taken);
+    flows_told_ += taken;
+  }
   return flush();
 }
 
 Result<> Collector::flush() {
-  if (batch_.text.empty()) return {};
-  batch_.lines = pipeline_.take_lines();
-  Batch other = pipeline_.take_other();
-  return outputs_.write(batch_, other);
+  Result<> written;
+  if (!batch_.text.empty()) {
+    batch_.lines = pipeline_.take_lines();
+    Batch other = pipeline_.take_other();
+    written = outputs_.write(batch_, other);
+  }
+  if (progress_) {
+    progress_->flushed(outputs_.taken(), numbers());
+    progress_->settle(outputs_.settled());
+  }
+  return written;
 }
 
 bool Collector::reached_count() const {
   return options_.count != 0 && pipeline_.sent_in_all() >= options_.count;
 }
 
+void Collector::take(Bytes record, const Origin& origin) {
+  if (!progress_) return pipeline_.take(record, batch_.text);
+  if (progress_->was_delivered(origin)) return pipeline_.replay(record, batch_.text);
+  pipeline_.take(record, batch_.text);
+  if (!origin.is_in_buffer() && as_wire<net_connection>(record).state == WIRE_FLOW_ENDED) ++flows_told_;
+  progress_->took(origin, as_wire<wire_header>(record).kind);
+}
+
 Result<std::size_t> Collector::drain(bool last) {
   std::size_t records = 0;
   Result<> written;
-  const auto encode = [&](Bytes bytes) {
+  const auto encode = [&](Bytes bytes, const Origin& origin) {
     if (reached_count()) return;
-    pipeline_.take(bytes, batch_.text);
+    take(bytes, origin);
     if (batch_.text.size() >= write_bytes && written) written = flush();
   };
-  const auto take = [&](Bytes bytes) {
-    if (!gate_ || !gate_->keeps(bytes)) encode(bytes);
+  const auto take_one = [&](Bytes bytes, const Origin& origin) {
+    if (!gate_ || !gate_->keeps(bytes, origin)) encode(bytes, origin);
   };
   if (gate_) gate_->release(false, encode);
   if (merges_) merger_.begin_round(boot_clock_ns());
+  Origin origin;
   for (EventSource& source : sensor_->sources()) {
+    origin.source = static_cast<std::uint32_t>(&source - sensor_->sources().data());
     std::size_t here = 0;
     std::uint64_t last_ns = 0;
     auto consumed = source.consume([&](const EventView& view) {
       if (view.lost != 0) return Visit::go_on;  // the programs count their losses by themselves, by kind
+      origin.position = view.position;
       if (merges_) {
-        last_ns = merger_.add(view.bytes);
+        last_ns = merger_.add(view.bytes, origin);
       } else {
-        take(view.bytes);
+        take_one(view.bytes, origin);
       }
       ++here;
       const bool stop = !written || reached_count() || (!last && here >= records_a_turn);
@@ -154,8 +189,8 @@ Result<std::size_t> Collector::drain(bool last) {
     if (here >= records_a_turn) merger_.read_up_to(last_ns);
   }
   if (merges_) {
-    merger_.give(last, [&](Bytes bytes) {
-      if (!reached_count()) take(bytes);
+    merger_.give(last, [&](Bytes bytes, const Origin& from) {
+      if (!reached_count()) take_one(bytes, from);
     });
   }
   if (gate_ && last) gate_->release(true, encode);
@@ -214,6 +249,13 @@ Result<bool> Collector::turn(int signals) {
     NIGHTJAR_CHECK(flush());
   }
   NIGHTJAR_CHECK(publish_metrics(now));
+  if (progress_) {
+    progress_->settle(outputs_.settled());
+    progress_->release(now, [this](const Progress::Visit& visit) {
+      merger_.for_each([&](Bytes, const Origin& origin) { visit(origin); });
+      if (gate_) gate_->for_each(visit);
+    });
+  }
   const bool over = options_.duration_s > 0 && static_cast<double>(now - started_ns_) >= options_.duration_s * 1e9;
   return !over && !reached_count();
 }
@@ -235,9 +277,12 @@ void Collector::adopt(const SensorOptions& options) {
 
 Result<> Collector::close_stream() {
   programs_ = sensor_->program_stats();
-  sensor_->detach();
-  NIGHTJAR_CHECK(drain(true));
-  NIGHTJAR_CHECK(tell_flows(true));
+  const bool stays = pins_ && options_.keep_pins;
+  if (!stays) NIGHTJAR_CHECK(let_go());
+  // Programs that stay send on: what is there now is enough.
+  NIGHTJAR_CHECK(drain(!stays));
+  if (stays) NIGHTJAR_CHECK(drain_own());
+  if (!stays) NIGHTJAR_CHECK(tell_flows(true));
   NIGHTJAR_CHECK(tell_losses());
   tell_limits(boot_clock_ns(), true);
   tell_suppressed();
@@ -246,6 +291,7 @@ Result<> Collector::close_stream() {
   NIGHTJAR_CHECK(publish_metrics(boot_clock_ns()));
   auto written = flush();
   auto closed = outputs_.close();
+  if (progress_) progress_->settle_all();
   return written ? std::move(closed) : std::move(written);
 }
 

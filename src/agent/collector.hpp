@@ -15,7 +15,9 @@
 #include "agent/merger.hpp"
 #include "agent/metrics.hpp"
 #include "agent/options.hpp"
+#include "agent/pins.hpp"
 #include "agent/pipeline.hpp"
+#include "agent/progress.hpp"
 #include "agent/sensor.hpp"
 #include "agent/snapshot.hpp"
 #include "output/outputs.hpp"
@@ -26,7 +28,8 @@ class Collector {
  public:
   static Result<std::unique_ptr<Collector>> start(const Host& host, const SensorOptions& options,
                                                   std::unique_ptr<Sensor> sensor, Outputs outputs,
-                                                  std::unique_ptr<MetricsExporter> metrics, LogSink log);
+                                                  std::unique_ptr<MetricsExporter> metrics, LogSink log,
+                                                  std::unique_ptr<Pins> pins = nullptr);
 
   /// Says sensor_started and, for run, tells the processes that are there. Call once, first. The scope must be in
   /// place.
@@ -64,6 +67,14 @@ class Collector {
             std::unique_ptr<MetricsExporter> metrics, std::unique_ptr<ExecGate> gate, LogSink log);
   Result<std::size_t> drain(bool last);
   Result<> flush();
+  void take(Bytes record, const Origin& origin);
+  [[nodiscard]] PinNumbers numbers() const;
+  /// Tells what an agent before this one could not, and which processes' images are told by what waits.
+  Result<std::set<std::pair<std::uint32_t, std::uint64_t>>> take_over();
+  void tell_replaced();
+  void tell_taken_flows(std::uint64_t count);
+  Result<> drain_own();
+  Result<> let_go();
   Result<> tell_losses();
   Result<> tell_flows(bool all);
   /// Events of a kind that happened: counted in the kernel, and summaries.
@@ -86,6 +97,7 @@ class Collector {
 
   const Host& host_;
   const SensorOptions& options_;
+  std::unique_ptr<Pins> pins_;  // before the sensor, which goes first
   std::unique_ptr<Sensor> sensor_;
   Outputs outputs_;
   std::unique_ptr<MetricsExporter> metrics_;
@@ -95,6 +107,9 @@ class Collector {
   LossCounter losses_;
   std::optional<Flows> flows_;
   std::optional<Limits> limits_;
+  std::optional<Progress> progress_;  // with pins
+  PinNumbers before_;                 // of agents before this one
+  std::uint64_t flows_told_ = 0;      // by them and this one, that had ended; with pins
   Merger merger_;
   UniqueFd epoll_;
   int watched_signals_ = -1;

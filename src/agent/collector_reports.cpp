@@ -53,7 +53,10 @@ Result<> Collector::tell_losses() {
   }
   tell_missed();
   tell_output_losses();
-  return flush();
+  NIGHTJAR_CHECK(flush());
+  if (pins_) losses_.save(pins_->state()->told_cells());
+  if (limits_) limits_->settle();
+  return {};
 }
 
 void Collector::tell_output_losses() {
@@ -151,7 +154,8 @@ Result<> Collector::tell_flows(bool all) {
 }
 
 std::uint64_t Collector::happened(unsigned wire_kind) const {
-  return losses_.happened(wire_kind) + (flows_ ? flows_->told(wire_kind) : 0) + pipeline_.dns_over_tcp(wire_kind);
+  return losses_.happened(wire_kind) + before_.counted_here[wire_kind] + (flows_ ? flows_->told(wire_kind) : 0) +
+         pipeline_.dns_over_tcp(wire_kind);
 }
 
 std::string Collector::stats_json() {
@@ -256,11 +260,9 @@ std::string Collector::summary() const {
       sensor_->uses_ring_buffer() ? "ring buffer" : "perf buffers", seconds, seconds > 0 ? events / seconds : 0);
   add("agent: CPU %.1f ms (%.1f us an event), peak RSS %.1f MB\n", static_cast<double>(used.cpu_ns) / 1e6,
       events > 0 ? static_cast<double>(used.cpu_ns) / 1e3 / events : 0, static_cast<double>(used.peak_rss_kb) / 1024);
-  const auto since_start = [this](std::uint64_t time_ns) {
-    return static_cast<double>(time_ns - options_.process_start_ns) / 1e6;
-  };
-  add("start to features and types: %.0f ms, to first attached program: %.0f ms, to all: %.0f ms\n",
-      since_start(sensor_->prepared_ns()), since_start(sensor_->first_attached_ns()), since_start(started_ns_));
+  add("start to first attached program: %.0f ms, to all: %.0f ms\n",
+      static_cast<double>(sensor_->first_attached_ns() - options_.process_start_ns) / 1e6,
+      static_cast<double>(started_ns_ - options_.process_start_ns) / 1e6);
   return text;
 }
 

@@ -26,7 +26,6 @@ constexpr Feature all_features[] = {
     Feature::lsm,
     Feature::task_storage,
     Feature::preemptible_tracepoints,
-    Feature::socket_cookie,
 };
 
 std::string_view answer_word(Answer answer) {

@@ -24,7 +24,7 @@ Result<std::unique_ptr<ExecGate>> ExecGate::make(const ExecutableFacts::Wanted& 
   return std::unique_ptr<ExecGate>(new ExecGate(NIGHTJAR_TRY(ExecutableFacts::make(wanted))));
 }
 
-bool ExecGate::keeps(Bytes bytes) {
+bool ExecGate::keeps(Bytes bytes, const Origin& origin) {
   FileIdentity file;
   std::string path;
   if (const auto record = checked_record(bytes); record && as_wire<wire_header>(*record).kind == WIRE_PROCESS_EXEC) {
@@ -34,7 +34,7 @@ bool ExecGate::keeps(Bytes bytes) {
     facts_->ask(file, exec.task.pid, path);
   }
   if (held_.empty() && (file.inode == 0 || !facts_->pending(file, path))) return false;
-  held_.push_back({{bytes.begin(), bytes.end()}, file, std::move(path), boot_clock_ns() + longest_wait_ns});
+  held_.push_back({{bytes.begin(), bytes.end()}, file, std::move(path), boot_clock_ns() + longest_wait_ns, origin});
   bytes_ += bytes.size();
   return true;
 }
@@ -52,7 +52,7 @@ void ExecGate::release(bool wait, const Take& take) {
       const Held first = std::move(held_.front());
       held_.pop_front();
       bytes_ -= first.record.size();
-      take(first.record);
+      take(first.record, first.origin);
       continue;
     }
     if (!wait) return;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/executable_facts.hpp"
+#include "agent/merger.hpp"
 #include "wire/process.h"
 #include "wire/record.hpp"
 
@@ -21,15 +22,19 @@ FileIdentity identity_of(const wire_file& file);
 /// An exec waits for at most a second, and at most 8 MiB wait: then it goes without the facts, and says so.
 class ExecGate {
  public:
-  using Take = std::function<void(Bytes)>;
+  using Take = std::function<void(Bytes, const Origin&)>;
 
   static Result<std::unique_ptr<ExecGate>> make(const ExecutableFacts::Wanted& wanted);
 
   /// True: the record was copied, release() gives it when its time has come.
-  bool keeps(Bytes record);
+  bool keeps(Bytes record, const Origin& origin);
   /// Gives what need not wait any longer. `wait`: until nothing is left.
   void release(bool wait, const Take& take);
   [[nodiscard]] bool empty() const { return held_.empty(); }
+  /// Where the records that wait came from.
+  void for_each(const std::function<void(const Origin&)>& visit) const {
+    for (const Held& held : held_) visit(held.origin);
+  }
 
   ExecutableFacts& facts() { return *facts_; }
 
@@ -42,6 +47,7 @@ class ExecGate {
     FileIdentity file;  ///< of an exec; else inode 0
     std::string path;
     std::uint64_t until_ns = 0;
+    Origin origin;
   };
   std::unique_ptr<ExecutableFacts> facts_;
   std::deque<Held> held_;

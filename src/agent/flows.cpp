@@ -61,6 +61,19 @@ Result<net_connection> Flows::take(const wire_flow_key& key) {
   return flow;
 }
 
+Result<std::uint64_t> Flows::resume(std::uint64_t told_before) {
+  std::uint64_t made = 0;
+  std::size_t there = 0;
+  // Again when one was made meanwhile.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    made = std::atomic_ref(counts_.made).load();
+    there = NIGHTJAR_TRY(flows_in(flows_)).size();
+    if (std::atomic_ref(counts_.made).load() == made) break;
+  }
+  taken_ = made > there ? made - there : 0;
+  return taken_ > told_before ? taken_ - told_before : 0;
+}
+
 Result<> Flows::sweep(std::uint64_t now_ns, bool all, const std::function<void(Bytes)>& tell) {
   const std::uint64_t gone = std::atomic_ref(counts_.sockets_gone).load();
   if (std::atomic_ref(counts_.made).load() == taken_) return {};
@@ -81,6 +94,7 @@ Result<> Flows::sweep(std::uint64_t now_ns, bool all, const std::function<void(B
       tell_one(key, *taken, now_ns, true, tell);
       continue;
     }
+    if (only_ends_) continue;
     const auto told = told_.find(key);
     if (now_ns > (told == told_.end() ? flow.start_ns : told->second.at_ns) + summary_every_ns)
       tell_one(key, flow, now_ns, false, tell);

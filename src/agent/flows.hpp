@@ -19,6 +19,11 @@ class Flows {
   Flows(const Map& flows, const Map* sockets, wire_flow_counts& counts, std::uint64_t sequence_base)
       : flows_(flows), sockets_(sockets), counts_(counts), sequence_(sequence_base) {}
 
+  /// Goes on after an agent that is gone, and that told `told_before` ended flows: how many it took from the table and
+  /// could not tell. What it told of those that go on is not known: call tell_only_ends() for both.
+  Result<std::uint64_t> resume(std::uint64_t told_before);
+  void tell_only_ends() { only_ends_ = true; }
+
   /// Summaries told so far, as records of that kind (enum wire_kind).
   [[nodiscard]] std::uint64_t told(unsigned wire_kind) const {
     return wire_kind == WIRE_UDP_SEND ? sent_told_ : wire_kind == WIRE_UDP_RECEIVE ? received_told_ : 0;
@@ -49,6 +54,7 @@ class Flows {
   std::uint64_t gone_seen_ = 0;
   std::uint64_t next_look_ns_ = 0;
   bool can_take_ = true;
+  bool only_ends_ = false;
   std::uint64_t sequence_;
   std::uint64_t sent_told_ = 0, received_told_ = 0;
   std::map<wire_flow_key, Told, Later> told_;

@@ -21,6 +21,18 @@ std::string_view reason_of(unsigned wire_kind) {
 
 }  // namespace
 
+void LossCounter::save(std::span<std::uint64_t> told) const {
+  for (std::size_t i = 0; i < told_.size() && 2 * i + 1 < told.size(); ++i) {
+    told[2 * i] = told_[i].unsent;
+    told[2 * i + 1] = told_[i].unscratched;
+  }
+}
+
+void LossCounter::resume(std::span<const std::uint64_t> told) {
+  told_.clear();
+  for (std::size_t i = 0; i + 1 < told.size(); i += 2) told_.push_back({told[i], told[i + 1]});
+}
+
 template <class F>
 void LossCounter::for_each_cell(F&& visit) {
   for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) happened_[kind] = lost_[kind] = suppressed_[kind] = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,10 @@ class LossCounter {
 
   /// What was lost since the last call.
   std::vector<Loss> look();
+  /// What look() told, as numbers; and to go on from them. As many as cells() says.
+  [[nodiscard]] static std::size_t cells() { return std::size_t{WIRE_KIND_END} * possible_cpus() * 2; }
+  void save(std::span<std::uint64_t> told) const;
+  void resume(std::span<const std::uint64_t> told);
   /// Brings happened() and lost() up to date; tells nothing.
   void look_at_totals();
   /// Sums over all CPUs, as of the last look.

@@ -9,6 +9,14 @@
 
 namespace nightjar {
 
+/// Where a record came from.
+struct Origin {
+  static constexpr std::uint32_t no_buffer = ~0U;
+  std::uint32_t source = no_buffer;  ///< number of the buffer; of the agent's own records: none
+  std::uint64_t position = 0;
+  [[nodiscard]] bool is_in_buffer() const { return source != no_buffer; }
+};
+
 /// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which
 /// they happened. (One ring buffer alone has that order by itself.) Records are held back until every buffer was read
 /// once more after the time they bear: what is older than the last round's start can no longer be overtaken. Memory: at
@@ -16,14 +24,16 @@ namespace nightjar {
 class Merger {
  public:
   /// Returns the time that it bears.
-  std::uint64_t add(Bytes record);
+  std::uint64_t add(Bytes record, const Origin& origin = {});
   /// Call before a round of reading, with the boot clock.
   void begin_round(std::uint64_t now_ns);
   /// In a round: of some buffer only the records up to this one were read. Those behind it may be older than what other
   /// buffers had.
   void read_up_to(std::uint64_t time_ns);
   /// Gives what is ripe, oldest first; everything when `all`.
-  void give(bool all, const std::function<void(Bytes)>& take);
+  void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
+  /// What is held back, in no order.
+  void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;
   [[nodiscard]] bool empty() const { return held_.empty(); }
 
  private:
@@ -32,6 +42,7 @@ class Merger {
     std::uint64_t order;
     std::vector<std::uint64_t> words;  // aligned as records are
     std::size_t size;
+    Origin origin;
   };
   std::vector<Held> held_;
   std::uint64_t order_ = 0;

@@ -96,7 +96,11 @@ class Parser {
         typed.option = command.add_option(option, typed.values, doc)
                            ->type_name(std::string(setting.value))
                            ->allow_extra_args(false);
-        if (!setting.repeatable) typed.option->multi_option_policy(CLI::MultiOptionPolicy::Throw)->expected(1);
+        if (!setting.alone.empty()) {
+          typed.option->multi_option_policy(CLI::MultiOptionPolicy::Throw)->expected(0, 1);
+        } else if (!setting.repeatable) {
+          typed.option->multi_option_policy(CLI::MultiOptionPolicy::Throw)->expected(1);
+        }
       }
     }
   }
@@ -156,6 +160,8 @@ class Parser {
       if (typed->option->count() == 0) continue;
       const Setting& setting = *typed->setting;
       GivenSetting given{&setting, std::move(typed->values), std::string(setting.option)};
+      if (!setting.alone.empty() && (given.values.empty() || given.values.back().empty()))
+        given.values = {std::string(setting.alone)};
       if (setting.form == Setting::Form::flag) given.values = {typed->on ? "true" : "false"};
       if (setting.form == Setting::Form::list && !setting.repeatable) given.values = split_list(given.values.back());
       options_.given.push_back(std::move(given));

@@ -49,8 +49,10 @@ struct SensorOptions {
   std::uint64_t process_start_ns = 0;  ///< boot clock when main began
   bool verbose = false;
   bool user_names = true;
-  bool hash = false;                     ///< SHA-256 of executables
-  bool package = false;                  ///< packages that own executables
+  bool hash = false;     ///< SHA-256 of executables
+  bool package = false;  ///< packages that own executables
+  std::string pin;  ///< directory in a BPF file system where the kernel side outlives the agent; empty: it does not
+  bool keep_pins = false;                ///< an agent that is told to stop leaves them, too
   std::shared_ptr<const Filter> filter;  ///< null: every event is kept
   bool reloads = false;                  ///< there is a configuration file, which may change
 };

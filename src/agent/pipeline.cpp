@@ -84,6 +84,20 @@ std::string_view Pipeline::text_fact(Fact fact, std::string_view bytes) {
   return text;
 }
 
+void Pipeline::replay(Bytes bytes, std::string& out) {
+  replaying_ = true;
+  take(bytes, out);
+  replaying_ = false;
+}
+
+void Pipeline::resume(std::uint64_t sequence, std::span<const std::uint64_t> sent_by_kind) {
+  sequence_ = sequence;
+  for (const EventInfo& event : all_events()) {
+    const auto kind = static_cast<std::size_t>(event.kind);
+    if (kind < sent_by_kind.size() && sent_by_kind[kind] != 0) sent_[event.kind] = sent_by_kind[kind];
+  }
+}
+
 void Pipeline::take(Bytes bytes, std::string& out) {
   const auto record = checked_record(bytes);
   if (!record) {
@@ -291,7 +305,7 @@ void Pipeline::acting_facts(Bytes record) {
 
 void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   const EventInfo& event = event_info(kind);
-  if (!passes(event, record)) return forget_event();
+  if (replaying_ || !passes(event, record)) return forget_event();
   const auto& header = as_wire<wire_header>(record);
   const std::uint32_t missing = header.incomplete | more_missing_;
   std::string& incomplete = scratch();

@@ -53,6 +53,12 @@ class Pipeline {
   /// build's is counted (malformed()).
   void take(Bytes bytes, std::string& out);
 
+  /// The same for a record whose event was delivered already, by an agent before this one: it is only to be known.
+  void replay(Bytes bytes, std::string& out);
+  /// Goes on counting where another pipeline was.
+  void resume(std::uint64_t sequence, std::span<const std::uint64_t> sent_by_kind);
+  [[nodiscard]] std::uint64_t sequence() const { return sequence_; }
+
   /// The same for a process that was there before the start. `arguments` and `environment` come from procfs; `shown` is
   /// false for one that is only to be known (the agent itself).
   void take_snapshot(Bytes record, std::string_view arguments, std::string_view environment, bool shown,
@@ -194,6 +200,7 @@ class Pipeline {
   std::string_view rule_id_;                     // that let the current event through
   std::vector<std::byte> self_;                  // header and task of the agent
   bool self_known_ = false;                      // from the kernel side
+  bool replaying_ = false;
   std::uint64_t sequence_ = 0;
   std::uint64_t own_events_ = 0;
   std::uint64_t sent_in_all_ = 0;

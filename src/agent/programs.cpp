@@ -21,7 +21,6 @@ ProgramVersion tcp_version(std::string tier, std::vector<Program> programs, bool
   ProgramVersion version(std::move(tier), std::move(programs));
   const bool typed = version.programs.back().name().ends_with("__tp_btf");
   version.require(typed ? Feature::tp_btf : Feature::raw_tracepoint);
-  if (cookies) version.require(Feature::socket_cookie);
   return version.set("socket_cookies", std::uint32_t{cookies});
 }
 
@@ -78,7 +77,7 @@ GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events
   return group;
 }
 
-/// All in one group: where groups are loaded one by one, what costs time is a group, not a program.
+/// All in one group: what costs time at the start is a group, not a program.
 std::vector<HookedEvent> rare_events() {
   return {
       {Kind::unshare, "namespace_unshare", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},

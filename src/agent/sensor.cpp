@@ -31,29 +31,48 @@ constexpr std::uint32_t rule_entries_unused = 64;
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
-constexpr std::string_view shared_maps[] = {
-    "lifecycle",       "activity",           "counters",        "reader",         "cgroups_seen",   "scope_tree",
-    "turns",           "connections",        "socket_calls",    "flows",          "udp_sockets",    "path_rows",
-    "scratch_rows",    "scratch_taken",      "cgroup_scratch",  "syscall_enter",  "syscall_exit",   "path_rule_states",
-    "path_rule_edges", "path_rule_verdicts", "path_rule_drops", "path_rule_sets", "path_rules_now", "flow_counts",
-    "limits",          "rule_sets",          "rule_counts",     "exec_times",     "image_verdicts", "cgroup_verdicts"};
+constexpr std::string_view shared_maps[] = {"lifecycle",
+                                            "activity",
+                                            "counters",
+                                            "reader",
+                                            "cgroups_seen",
+                                            "scope_tree",
+                                            "turns",
+                                            "connections",
+                                            "socket_calls",
+                                            "flows",
+                                            "udp_sockets",
+                                            "path_rows",
+                                            "scratch_rows",
+                                            "scratch_taken",
+                                            "syscall_enter",
+                                            "syscall_exit",
+                                            "path_rule_states",
+                                            "path_rule_edges",
+                                            "path_rule_verdicts",
+                                            "path_rule_drops",
+                                            "path_rule_sets",
+                                            "path_rules_now",
+                                            "flow_counts",
+                                            "limits",
+                                            "rule_sets",
+                                            "rule_counts",
+                                            "exec_times",
+                                            "image_verdicts",
+                                            "cgroup_verdicts"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
 constexpr std::uint32_t scratch_rows_most = 256;
 
-bool has_event_of(const GroupSpec& spec, const std::set<Kind>& kinds) {
-  return std::any_of(spec.events.begin(), spec.events.end(),
-                     [&](const EventSourceRow& row) { return kinds.contains(row.kind); });
-}
-
-bool is_wanted(const GroupSpec& spec, const SensorOptions& options) {
-  return spec.essential || has_event_of(spec, options.wanted);
-}
-
 /// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
 bool is_scratch(std::string_view map) {
-  return map.ends_with("_scratch");
+  return map.ends_with("_scratch") || map.ends_with("_cgroup");
+}
+
+/// What outlives this agent must not hold back what the next one's rules keep: those are asked in user space alone.
+bool asks_rules_in_kernel(const SensorOptions& options) {
+  return options.filter && options.pin.empty();
 }
 
 template <class T>
@@ -81,10 +100,18 @@ void ReaderPage::next_epoch() {
   std::atomic_ref(page_.at<wire_reader>(0)->epoch).fetch_add(1);
 }
 
-Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log) {
+Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log, Pins* pins) {
   NIGHTJAR_CHECK(check_privileges());
   std::unique_ptr<Sensor> sensor(new Sensor);
+  if (pins != nullptr && pins->adoptable()) {
+    sensor->adopted_ = true;
+    NIGHTJAR_CHECK(sensor->adopt(options, *pins));
+    if (log) log(LogLevel::warning, "took over what is pinned in " + pins->directory());
+    return sensor;
+  }
+  if (pins != nullptr) NIGHTJAR_CHECK(pins->replace(log));
   NIGHTJAR_CHECK(sensor->load(options, log));
+  if (pins != nullptr) NIGHTJAR_CHECK(sensor->pin(*pins));
   return sensor;
 }
 
@@ -101,6 +128,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     if (log) log(LogLevel::info, "using perf buffers: no ring buffer: " + why);
     ring_ = false;
   }
+  if (!options.pin.empty() && !ring_)
+    return Error(errc::unsupported, "--pin needs the ring buffer: a perf buffer ends with the process that opened it");
   if (options.scope.what == Scope::What::cgroup) {
     const CgroupScope scope = NIGHTJAR_TRY(find_cgroup(options.scope.path));
     scope_cgroup_ = scope.id;
@@ -110,82 +139,38 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
   types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
   const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
-  rule_room_ = room_for(rules, options.reloads);
+  if (options.pin.empty()) rule_room_ = room_for(rules, options.reloads);
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
-  prepared_ns_ = boot_clock_ns();
-  if (!load_together(blueprint, options, log)) {
-    for (const GroupSpec& spec : program_groups()) NIGHTJAR_CHECK(load_alone(spec, blueprint, options, log));
-  }
-  NIGHTJAR_CHECK(check_named(options));
-  NIGHTJAR_CHECK(open_maps(options));
-  return open_rules(rules, log);
-}
-
-bool Sensor::load_together(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log) {
-  const SyscallDispatch before = dispatch_;
-  const auto one_by_one = [&](const std::string& why) {
-    dispatch_ = before;
-    if (log) log(LogLevel::info, "one group of programs after the other: " + why);
-    return false;
-  };
-  ProgramVersion all("together", {});
-  std::map<std::string_view, std::string> tiers;  // of each group that is asked for
   for (const GroupSpec& spec : program_groups()) {
-    if (!is_wanted(spec, options)) continue;
-    const auto versions = versions_of(spec, blueprint, options);
-    if (!versions) return one_by_one(versions.error().what());
-    const auto first = std::find_if(versions->begin(), versions->end(), [&](const ProgramVersion& version) {
-      for (const Feature feature : version.needs) {
-        const FeatureAnswer& answer = features_.ask(feature);
-        if (answer.answer != Answer::no) continue;
-        if (log)
-          log(LogLevel::info, std::string(spec.name) + ": version '" + version.name + "': needs " +
-                                  std::string(to_string(feature)) + ": " + answer.why);
-        return false;
-      }
-      return true;
-    });
-    if (first == versions->end()) return one_by_one("no version of " + std::string(spec.name) + " is for this kernel");
-    tiers.emplace(spec.name, first->name);
-    all.programs.insert(all.programs.end(), first->programs.begin(), first->programs.end());
-    all.constants.insert(first->constants.begin(), first->constants.end());
-    dispatch_.loaded(*first);
-  }
-  ProgramGroup group(group_options("sensor", blueprint, options, log));
-  auto loaded = group.load(blueprint, {all});
-  if (!loaded) return one_by_one(to_string(loaded.error()));
-  for (const GroupSpec& spec : program_groups()) {
-    if (const auto tier = tiers.find(spec.name); tier != tiers.end()) {
-      cover(spec, *loaded, tier->second, options);
-    } else {
+    const auto any = [&spec](const std::set<Kind>& kinds) {
+      return std::any_of(spec.events.begin(), spec.events.end(),
+                         [&](const EventSourceRow& row) { return kinds.contains(row.kind); });
+    };
+    const bool named = any(options.named);
+    if (!spec.essential && !any(options.wanted)) {
       cover_absent(spec, "off", "not asked for");
+      continue;
     }
-  }
-  keep(std::move(*loaded));
-  return true;
-}
-
-Result<> Sensor::load_alone(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
-                            const LogSink& log) {
-  if (!is_wanted(spec, options)) {
-    cover_absent(spec, "off", "not asked for");
-    return {};
-  }
-  auto loaded = load_group(spec, blueprint, options, log);
-  if (loaded) return check_named(options);
-  const Error error = std::move(loaded).error();
-  if (spec.essential || has_event_of(spec, options.named) || error.code() == errc::denied ||
-      error.code() == errc::invalid) {
-    std::string events;
-    for (const EventSourceRow& row : spec.events) {
-      if (!events.empty()) events += ", ";
-      events += event_info(row.kind).action;
+    auto loaded = load_group(spec, blueprint, options, log);
+    if (loaded) {
+      NIGHTJAR_CHECK(check_named(options));
+      continue;
     }
-    return Error(error.code(), "this kernel cannot deliver " + events, error.sys()).because({error});
+    const Error error = std::move(loaded).error();
+    if (spec.essential || named || error.code() == errc::denied || error.code() == errc::invalid) {
+      std::string events;
+      for (const EventSourceRow& row : spec.events) {
+        if (!events.empty()) events += ", ";
+        events += event_info(row.kind).action;
+      }
+      return Error(error.code(), "this kernel cannot deliver " + events, error.sys()).because({error});
+    }
+    if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
+    cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
-  if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
-  cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
-  return {};
+  NIGHTJAR_CHECK(open_maps(options));
+  if (!options.pin.empty()) return {};
+  return open_rules(rules, log);
 }
 
 Result<> Sensor::open_rules(const PathRules& rules, const LogSink& log) {
@@ -203,18 +188,13 @@ Result<> Sensor::check_named(const SensorOptions& options) const {
   return {};
 }
 
-GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint& blueprint,
+GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint,
                                    const SensorOptions& options, const LogSink& log) {
   GroupOptions group;
-  group.name = name;
+  group.name = spec.name;
   group.features = &features_;
   group.btf_path = types_.path;
   group.log = log;
-  group.log_libbpf_debug = false;  // no command shows them
-  group.before_attach = [this](const LoadedGroup&) {
-    if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
-    return Result<>{};
-  };
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{features_.has(Feature::preemptible_tracepoints)});
   constant(group, "sequence_base", sequence_base_);
@@ -233,10 +213,11 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   }
   constant(group, "file_wanted", file_wanted);
 
-  constant(group, "use_rules", std::uint32_t{options.filter != nullptr});
-  group.maps["exec_times"].max_entries = options.filter ? rule_processes : rule_entries_unused;
-  group.maps["image_verdicts"].max_entries = options.filter ? rule_processes : rule_entries_unused;
-  group.maps["cgroup_verdicts"].max_entries = options.filter ? rule_cgroups : rule_entries_unused;
+  const bool use_rules = asks_rules_in_kernel(options);
+  constant(group, "use_rules", std::uint32_t{use_rules});
+  group.maps["exec_times"].max_entries = use_rules ? rule_processes : rule_entries_unused;
+  group.maps["image_verdicts"].max_entries = use_rules ? rule_processes : rule_entries_unused;
+  group.maps["cgroup_verdicts"].max_entries = use_rules ? rule_cgroups : rule_entries_unused;
 
   const std::uint32_t cpus = possible_cpus();
   for (const auto& map : blueprint.maps()) {
@@ -257,10 +238,10 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.maps["scratch_rows"].max_entries = pool;
   group.maps["scratch_taken"].max_entries = pool;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
-  for (const std::string_view buffer : {"lifecycle", "activity"}) {
-    MapSettings& map = group.maps[std::string(buffer)];
+  for (const std::string_view name : {"lifecycle", "activity"}) {
+    MapSettings& map = group.maps[std::string(name)];
     if (ring_) {
-      const auto standard = buffer == "lifecycle" ? lifecycle_bytes : activity_bytes;
+      const auto standard = name == "lifecycle" ? lifecycle_bytes : activity_bytes;
       map.max_entries = options.buffer_bytes != 0 ? static_cast<std::uint32_t>(options.buffer_bytes) : standard;
     } else {
       map.type = BPF_MAP_TYPE_PERF_EVENT_ARRAY;
@@ -273,8 +254,8 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   return group;
 }
 
-Result<std::vector<ProgramVersion>> Sensor::versions_of(const GroupSpec& spec, const ProgramBlueprint& blueprint,
-                                                        const SensorOptions& options) {
+Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+                            const LogSink& log) {
   std::vector<ProgramVersion> versions;
   std::vector<Error> unproved;
   for (const ProgramVersion& version : spec.versions) {
@@ -291,41 +272,36 @@ Result<std::vector<ProgramVersion>> Sensor::versions_of(const GroupSpec& spec, c
     versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(dispatched) : dispatched);
   }
   if (versions.empty() && !unproved.empty()) return std::move(unproved.front());
-  return versions;
-}
-
-Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
-                            const LogSink& log) {
-  const std::vector<ProgramVersion> versions = NIGHTJAR_TRY(versions_of(spec, blueprint, options));
-  ProgramGroup group(group_options(spec.name, blueprint, options, log));
+  ProgramGroup group(group_options(spec, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
   for (const ProgramVersion& version : versions) {
     if (version.name == loaded->version()) dispatch_.loaded(version);
   }
+  if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
+  keep_shared(*loaded);
   for (const Error& passed : loaded->passed_over()) {
     if (log) log(LogLevel::info, "passed over: " + to_string(passed));
   }
-  cover(spec, *loaded, loaded->version(), options);
-  keep(std::move(*loaded));
+  cover(spec, *loaded, options);
+  groups_.push_back(std::move(*loaded));
+  group_names_.emplace_back(spec.name);
   return {};
 }
 
-void Sensor::keep(LoadedGroup group) {
+void Sensor::keep_shared(const LoadedGroup& group) {
   for (const std::string_view name : shared_maps) {
     const bool known = std::any_of(shared_.begin(), shared_.end(), [&](const Map& map) { return map.name() == name; });
     if (known) continue;
     if (auto map = group.map(name)) shared_.push_back(std::move(*map));
   }
-  groups_.push_back(std::move(group));
 }
 
-void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const std::string& tier,
-                   const SensorOptions& options) {
-  if (spec.essential) tier_ = tier;
+void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options) {
+  if (spec.essential) tier_ = group.version();
   const auto left_out = [&](const EventSourceRow& row, bool adds) {
     for (const ProgramVersion& version : spec.versions) {
-      if (version.name != tier) continue;
+      if (version.name != group.version()) continue;
       if (auto why = left_out_because(version, row, types_.left_out, adds); !why.empty()) return why;
     }
     return std::string();
@@ -337,7 +313,7 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const std::s
     }
     const LoadedProgram* first = nullptr;
     const LoadedProgram* refused = nullptr;
-    std::string reason(degradation(row.kind, tier));
+    std::string reason(degradation(row.kind, group.version()));
     if (const std::string why = left_out(row, true); !why.empty()) reason = "not everything is seen: " + why;
     for (const LoadedProgram& program : group.programs()) {
       if (!makes(program.name, row)) continue;
@@ -351,12 +327,13 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const std::s
     }
     if (first == nullptr) {
       const std::string why = left_out(row, false);
-      coverage_.push_back({row.kind, "absent", "", tier, why.empty() ? std::string(absence(row.kind)) : why});
-    } else if (refused != nullptr) {
-      coverage_.push_back({row.kind, "absent", "", tier, refused->absent_because});
-    } else {
       coverage_.push_back(
-          {row.kind, reason.empty() ? "active" : "degraded", SyscallDispatch::told(first->hook), tier, reason});
+          {row.kind, "absent", "", group.version(), why.empty() ? std::string(absence(row.kind)) : why});
+    } else if (refused != nullptr) {
+      coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
+    } else {
+      coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", SyscallDispatch::told(first->hook),
+                           group.version(), reason});
       hooks_.emplace_back(row.kind, json::quoted(coverage_.back().hook));
     }
   }
@@ -379,6 +356,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "reader") reader_.emplace(NIGHTJAR_TRY(ReaderPage::map(map)));
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;
+      source.hold = !options.pin.empty();
       const std::uint32_t share =
           std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
       source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;
@@ -387,7 +365,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
   }
   if (!counters_ || !reader_ || sources_.empty())
     return Error(errc::invalid, "the BPF object lacks the maps counters, reader or lifecycle");
-  return options.filter ? open_scalar_rules(options) : Result<>{};
+  return asks_rules_in_kernel(options) ? open_scalar_rules(options) : Result<>{};
 }
 
 Result<> Sensor::open_scalar_rules(const SensorOptions& options) {

@@ -9,8 +9,10 @@
 #include <vector>
 
 #include "agent/kernel_types_source.hpp"
+#include "agent/losses.hpp"
 #include "agent/options.hpp"
 #include "agent/path_rules.hpp"
+#include "agent/pins.hpp"
 #include "agent/programs.hpp"
 #include "agent/scalar_rules.hpp"
 #include "agent/syscall_dispatch.hpp"
@@ -53,7 +55,8 @@ class Sensor {
  public:
   /// Loads and attaches what the options want, on the best tier that works. Fails with denied (privileges), unsupported
   /// (this kernel cannot deliver something that was asked for by name, or nothing at all), invalid (options).
-  static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log);
+  /// With `pins`, what is pinned there is taken over if it can be, else replaced.
+  static Result<std::unique_ptr<Sensor>> start(const SensorOptions& options, LogSink log, Pins* pins = nullptr);
 
   /// Where the layouts of kernel structures come from, for people.
   [[nodiscard]] const std::string& types_told() const { return types_.told; }
@@ -84,8 +87,6 @@ class Sensor {
   /// Null when there can be no rules (no configuration file).
   [[nodiscard]] ScalarRules* scalar_rules() const { return scalar_rules_.get(); }
   [[nodiscard]] std::uint64_t sequence_base() const { return sequence_base_; }
-  /// Boot time when features and kernel types were known, and when the first program was about to be attached.
-  [[nodiscard]] std::uint64_t prepared_ns() const { return prepared_ns_; }
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
   /// Snapshot records of all processes in scope, and of the agent itself whatever the scope (wire_header::is_self).
@@ -94,6 +95,8 @@ class Sensor {
 
   /// Detaches and unloads every program. What the buffers and counters hold stays readable.
   void detach() { groups_.clear(); }
+  /// An agent before this one loaded it.
+  [[nodiscard]] bool is_adopted() const { return adopted_; }
 
   struct ProgramLine {
     std::string name, hook;
@@ -104,20 +107,15 @@ class Sensor {
  private:
   Sensor() = default;
   Result<> load(const SensorOptions& options, const LogSink& log);
-  /// The first version of every group that is asked for, as one: opening the object and looking at the kernel's types
-  /// is then paid once. False, and nothing has changed, unless this kernel takes all of it.
-  bool load_together(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log);
-  Result<> load_alone(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
-                      const LogSink& log);
+  Result<> pin(Pins& pins);
+  Result<> adopt(const SensorOptions& options, Pins& pins);
+  Result<> forget_cgroups();
+  void keep_shared(const LoadedGroup& group);
   Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                       const LogSink& log);
-  /// Those of the group that may be tried; fails when what is proved leaves none.
-  Result<std::vector<ProgramVersion>> versions_of(const GroupSpec& spec, const ProgramBlueprint& blueprint,
-                                                  const SensorOptions& options);
-  GroupOptions group_options(std::string_view name, const ProgramBlueprint& blueprint, const SensorOptions& options,
+  GroupOptions group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                              const LogSink& log);
-  void keep(LoadedGroup group);
-  void cover(const GroupSpec& spec, const LoadedGroup& group, const std::string& tier, const SensorOptions& options);
+  void cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options);
   void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
@@ -129,10 +127,10 @@ class Sensor {
   SyscallDispatch dispatch_;
   KernelTypesSource types_;
   bool ring_ = true;
+  bool adopted_ = false;
   bool sees_scripts_ = false;
   std::string tier_;
   std::uint64_t sequence_base_ = 0;
-  std::uint64_t prepared_ns_ = 0;
   std::uint64_t first_attached_ns_ = 0;
   std::uint64_t scope_cgroup_ = 0;
   std::uint32_t scope_level_ = 0;
@@ -147,6 +145,7 @@ class Sensor {
   std::optional<MappedArray> limits_;
   std::unique_ptr<ScalarRules> scalar_rules_;
   std::vector<LoadedGroup> groups_;
+  std::vector<std::string> group_names_;
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;
   std::vector<std::pair<Kind, std::string>> hooks_;

@@ -154,6 +154,13 @@ Result<> set_rate_limit(SensorOptions& options, const Values& values, const std:
   return options.rate_limit <= most ? Result<>{} : wrong(name, values.back(), expected);
 }
 
+Result<> set_pin(SensorOptions& options, const Values& values, const std::string& name) {
+  options.pin = values.back();
+  if (!options.pin.empty() && !options.pin.starts_with('/'))
+    return wrong(name, options.pin, "a directory below a BPF file system, from the root (/sys/fs/bpf/nightjar)");
+  return {};
+}
+
 template <bool SensorOptions::* member>
 Result<> set_flag(SensorOptions& options, const Values& values, const std::string& /*name*/) {
   options.*member = values.back() == "true";
@@ -206,6 +213,12 @@ constexpr Setting settings[] = {
      fixed, set_atlas},
     {text, "buffer", "--buffer", "BYTES", "4194304", "Bytes of each event buffer, a power of two.", once, of_both,
      fixed, set_buffer},
+    {text, "pin", "--pin", "DIR", "",
+     "Programs and buffers outlive the agent in this directory of a BPF file system (/sys/fs/bpf/nightjar when none is "
+     "named): after a kill the next agent takes over, without a gap.",
+     once, of_run, fixed, set_pin, "/sys/fs/bpf/nightjar"},
+    {flag, "keep_pins", "--keep-pins", "", "false", "Leave them also when the agent is told to stop (an upgrade).",
+     once, of_run, fixed, set_flag<&SensorOptions::keep_pins>},
     {text, "duration", "--duration", "SECONDS", "0", "Stop after so many seconds; 0: never.", once, of_both, fixed,
      set_duration},
     {text, "count", "--count", "N", "0", "Stop after so many events; 0: never.", once, of_both, fixed, set_count},

@@ -23,6 +23,7 @@ struct Setting {
   bool live;        ///< can change while the sensor runs (SIGHUP)
   /// `name` is how messages call the setting. Values of a flag: "true" or "false".
   Result<> (*apply)(SensorOptions& options, const std::vector<std::string>& values, const std::string& name);
+  std::string_view alone = {};  ///< the value when the option stands without one; empty: it must have one
 };
 
 std::span<const Setting> all_settings();

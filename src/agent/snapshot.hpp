@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/pipeline.hpp"
@@ -23,9 +25,10 @@ struct SelfTask {
 SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline);
 
 /// Tells the pipeline every other process, with argv and environment from procfs. `show` false: they are only to be
-/// known, no event is made of them. After each, `after_each` may take what is in `out`: of ten thousand processes that
-/// is thirty megabytes.
+/// known, no event is made of them. Those in `but` are left out. After each, `after_each` may take what is in `out`: of
+/// ten thousand processes that is thirty megabytes.
 Result<> tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out,
-                        const std::function<Result<>()>& after_each);
+                        const std::function<Result<>()>& after_each,
+                        const std::set<std::pair<std::uint32_t, std::uint64_t>>& but = {});
 
 }  // namespace nightjar

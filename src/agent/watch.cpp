@@ -73,7 +73,7 @@ struct Session {
   std::unique_ptr<Collector> collector;
 };
 
-Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
+Result<Outputs> open_outputs(const SensorOptions& options, const Host& host, std::shared_ptr<WriteJournal> journal) {
   const auto select = [](const std::string& list) -> Result<std::set<Kind>> {
     SensorOptions selected;
     NIGHTJAR_CHECK(select_events(split_list(list), selected, "events="));
@@ -92,17 +92,21 @@ Result<Outputs> open_outputs(const SensorOptions& options, const Host& host) {
     }
     return ids;
   };
-  return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose)},
+  return Outputs::open(options.outputs, {host.hostname, log_to_stderr(options.verbose), std::move(journal)},
                        {select, rules, options.format});
 }
 
 Result<> open_session(Session& session, const SensorOptions& options) {
-  Outputs outputs = NIGHTJAR_TRY(open_outputs(options, session.host));
+  const LogSink log = log_to_stderr(options.verbose);
+  // Before the outputs: a file that a killed agent wrote is cut back to its last whole event.
+  std::unique_ptr<Pins> pins;
+  if (!options.pin.empty()) pins = NIGHTJAR_TRY(Pins::open(options, log));
+  Outputs outputs = NIGHTJAR_TRY(open_outputs(options, session.host, pins ? pins->journal() : nullptr));
   std::unique_ptr<MetricsExporter> metrics;
   if (!options.metrics.empty()) metrics = NIGHTJAR_TRY(MetricsExporter::open(options.metrics));
-  auto sensor = NIGHTJAR_TRY(Sensor::start(options, log_to_stderr(options.verbose)));
+  auto sensor = NIGHTJAR_TRY(Sensor::start(options, log, pins.get()));
   session.collector = NIGHTJAR_TRY(Collector::start(session.host, options, std::move(sensor), std::move(outputs),
-                                                    std::move(metrics), log_to_stderr(options.verbose)));
+                                                    std::move(metrics), log, std::move(pins)));
   return {};
 }
 
@@ -193,7 +197,8 @@ int run(const Options& options) {
   Session session;
   if (auto opened = open_session(session, options.sensor); !opened) return fail(opened.error());
   Collector& collector = *session.collector;
-  if (options.sensor.scope.what == Scope::What::tree) {
+  // Who takes over finds the tree as the programs kept it.
+  if (options.sensor.scope.what == Scope::What::tree && !collector.sensor().is_adopted()) {
     if (auto filled = fill_tree(*collector.sensor().scope_tree(), options.sensor.scope.pid); !filled)
       return fail(filled.error());
   }

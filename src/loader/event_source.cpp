@@ -18,6 +18,7 @@
 
 #include "cpus.hpp"
 #include "handle.hpp"
+#include "held_ring.hpp"
 #include "libbpf_log.hpp"
 #include "text.hpp"
 
@@ -51,6 +52,7 @@ struct EventSource::State {
 
   Map map;  // keeps the buffer alive when the group goes
   RingHandle ring;
+  std::optional<HeldRing> held;                     ///< in place of `ring`
   UniqueFd epoll;                                   ///< perf: over the buffers' own
   std::vector<std::unique_ptr<CpuBuffer>> buffers;  ///< perf, by CPU; their addresses do not change
   std::size_t bytes_per_cpu = 0;
@@ -184,6 +186,12 @@ Result<EventSource> EventSource::open(const Map& map, const EventSourceOptions& 
     return Error(errc::invalid, "map " + map.name() + " is neither a ring buffer nor a perf event array");
   }
   auto state = std::make_unique<State>(NIGHTJAR_TRY(map.duplicate()));
+  if (map.type() == BPF_MAP_TYPE_RINGBUF && options.hold) {
+    auto held = HeldRing::open(state->map.fd(), map.max_entries());
+    if (!held) return std::move(held).error().in("open map " + map.name() + " for reading");
+    state->held.emplace(std::move(*held));
+    return EventSource(std::move(state));
+  }
   if (map.type() == BPF_MAP_TYPE_RINGBUF) {
     const LibbpfCapture capture;
     state->ring.reset(::ring_buffer__new(state->map.fd(), State::on_ring_record, state.get(), nullptr));
@@ -204,7 +212,7 @@ Result<EventSource> EventSource::open(const Map& map, const EventSourceOptions& 
 }
 
 Result<std::size_t> EventSource::follow_cpus() {
-  if (state_->ring) return std::size_t{0};
+  if (is_ring_buffer()) return std::size_t{0};
   state_->cpus_looked_at = std::chrono::steady_clock::now();
   const auto online = NIGHTJAR_TRY(online_cpus());
   // A buffer of a CPU that went is dead even when the CPU comes back: the kernel took its event off.
@@ -226,6 +234,7 @@ Result<std::size_t> EventSource::follow_cpus() {
 }
 
 int EventSource::fd() const {
+  if (state_->held) return state_->held->epoll_fd();
   return state_->ring ? ::ring_buffer__epoll_fd(state_->ring.get()) : state_->epoll.get();
 }
 
@@ -235,6 +244,15 @@ Result<std::size_t> EventSource::consume(const std::function<Visit(const EventVi
   state_->given = 0;
   state_->stopped = false;
 
+  if (state_->held) {
+    const auto read = state_->held->consume([&](std::uint64_t position, std::span<const std::byte> record) {
+      const EventView event{
+          .bytes = record, .cpu = std::nullopt, .map = state_->map.name(), .lost = 0, .position = position};
+      return state_->give(event) == Visit::go_on;
+    });
+    if (!read) return Error(read.error()).in("ring buffer " + state_->map.name());
+    return state_->given;
+  }
   if (state_->ring) {
     const int result = ::ring_buffer__consume(state_->ring.get());
     if (result < 0 && !state_->stopped) return Error::from_errno("read ring buffer " + state_->map.name(), -result);
@@ -261,6 +279,16 @@ Result<std::size_t> EventSource::consume(const std::function<Visit(const EventVi
   return state_->given;
 }
 
+std::uint64_t EventSource::position() const {
+  return state_->held ? state_->held->position() : 0;
+}
+std::uint64_t EventSource::released() const {
+  return state_->held ? state_->held->released() : 0;
+}
+void EventSource::release(std::uint64_t position) {
+  if (state_->held) state_->held->release(position);
+}
+
 std::uint64_t EventSource::lost() const {
   std::uint64_t lost = state_->lost_on_closed;
   for (const auto& buffer : state_->buffers) lost += buffer->lost;
@@ -268,14 +296,14 @@ std::uint64_t EventSource::lost() const {
 }
 
 std::size_t EventSource::capacity() const {
-  return state_->ring ? state_->map.max_entries() : state_->bytes_per_cpu * state_->buffers.size();
+  return is_ring_buffer() ? state_->map.max_entries() : state_->bytes_per_cpu * state_->buffers.size();
 }
 
 const std::string& EventSource::rounding() const {
   return state_->rounding;
 }
 bool EventSource::is_ring_buffer() const {
-  return state_->ring != nullptr;
+  return state_->ring != nullptr || state_->held;
 }
 const std::string& EventSource::map_name() const {
   return state_->map.name();
@@ -283,7 +311,7 @@ const std::string& EventSource::map_name() const {
 
 std::vector<EventSource::Buffer> EventSource::buffers() const {
   std::vector<Buffer> all;
-  if (state_->ring) all.push_back({.cpu = std::nullopt, .bytes = state_->map.max_entries(), .lost = 0});
+  if (is_ring_buffer()) all.push_back({.cpu = std::nullopt, .bytes = state_->map.max_entries(), .lost = 0});
   for (const auto& buffer : state_->buffers) {
     all.push_back({.cpu = buffer->cpu, .bytes = state_->bytes_per_cpu, .lost = buffer->lost});
   }

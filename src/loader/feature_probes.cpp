@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <initializer_list>
-#include <span>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -49,14 +48,14 @@ Result<UniqueFd> make_map(bpf_map_type type, std::uint32_t key, std::uint32_t va
   return opened("create a map", ::bpf_map_create(type, nullptr, key, value, entries, options));
 }
 
-bpf_insn leave() {
-  bpf_insn instruction{};
-  instruction.code = BPF_JMP | BPF_EXIT;
-  return instruction;
-}
-
-Result<UniqueFd> load_code(std::span<const bpf_insn> code, bpf_prog_type type, bpf_attach_type attach,
-                           std::uint32_t btf_id) {
+/// Loads "return 0".
+Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_attach_type{},
+                              std::uint32_t btf_id = 0) {
+  bpf_insn set_result{};
+  set_result.code = BPF_ALU64 | BPF_MOV | BPF_K;
+  bpf_insn leave{};
+  leave.code = BPF_JMP | BPF_EXIT;
+  const std::array code{set_result, leave};
   bpf_prog_load_opts options{};
   options.sz = sizeof(options);
   options.attempts = 5;  // EAGAIN: a signal came while the verifier ran
@@ -64,15 +63,6 @@ Result<UniqueFd> load_code(std::span<const bpf_insn> code, bpf_prog_type type, b
   options.attach_btf_id = btf_id;
   if (type == BPF_PROG_TYPE_KPROBE) options.kern_version = running_kernel_version();
   return opened("load a program", ::bpf_prog_load(type, nullptr, "GPL", code.data(), code.size(), &options));
-}
-
-/// Loads "return 0".
-Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_attach_type{},
-                              std::uint32_t btf_id = 0) {
-  bpf_insn set_result{};
-  set_result.code = BPF_ALU64 | BPF_MOV | BPF_K;
-  const std::array code{set_result, leave()};
-  return load_code(code, type, attach, btf_id);
 }
 
 /// Attaches by BTF id or name, and detaches at once.
@@ -177,24 +167,6 @@ Result<> probe_tp_btf(const KernelTypes& types) {
   return attach_briefly(program, nullptr);
 }
 
-/// A program at this tracepoint has the socket as its first argument.
-Result<> probe_socket_cookie(const KernelTypes& types) {
-  const std::uint32_t id = types.type_definition("btf_trace_inet_sock_set_state");
-  if (id == 0) return Error(errc::unsupported, "the kernel's BTF lacks btf_trace_inet_sock_set_state");
-  bpf_insn take_socket{};
-  take_socket.code = BPF_LDX | BPF_MEM | BPF_DW;
-  take_socket.dst_reg = BPF_REG_1;
-  take_socket.src_reg = BPF_REG_1;
-  bpf_insn ask{};
-  ask.code = BPF_JMP | BPF_CALL;
-  ask.imm = BPF_FUNC_get_socket_cookie;
-  bpf_insn set_result{};
-  set_result.code = BPF_ALU64 | BPF_MOV | BPF_K;
-  const std::array code{take_socket, ask, set_result, leave()};
-  NIGHTJAR_CHECK(load_code(code, BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP, id));
-  return {};
-}
-
 Result<> probe_fentry(const KernelTypes& types) {
   const std::uint32_t id = NIGHTJAR_TRY(first_function(types, {"bpf_fentry_test1", "security_bprm_check", "do_exit"}));
   const UniqueFd program = NIGHTJAR_TRY(load_nothing(BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY, id));
@@ -234,7 +206,6 @@ std::map<Feature, FeatureAnswer> probe_typed() {
   ask(Feature::task_iterator, probe_task_iterator);
   ask(Feature::lsm, probe_lsm);
   ask(Feature::preemptible_tracepoints, probe_preemptible_tracepoints);
-  ask(Feature::socket_cookie, probe_socket_cookie);
   return answers;
 }
 
@@ -264,7 +235,6 @@ std::map<Feature, FeatureAnswer> probe(Feature feature) {
     case Feature::task_iterator:
     case Feature::lsm:
     case Feature::preemptible_tracepoints:
-    case Feature::socket_cookie:
       return probe_typed();
   }
   return {};

@@ -24,8 +24,7 @@ constexpr std::array<std::string_view, feature_count> names{"bpf",
                                                             "task_iterator",
                                                             "task_storage",
                                                             "lsm",
-                                                            "preemptible_tracepoints",
-                                                            "socket_cookie"};
+                                                            "preemptible_tracepoints"};
 
 }  // namespace
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A group that outlives its process. Its directory holds a file for each map, "map~NAME", and for each link,
-// "link~VERSION~PROGRAM~HOOK~NUMBER": a BPF file system keeps no other text, and the names say all that a group must
-// know.
+// A group that outlives its process. Its directory holds a file for each map, "map~NAME", for each link,
+// "link~VERSION~PROGRAM~HOOK~NUMBER", and for each program that only a slot of a map calls,
+// "prog~VERSION~PROGRAM~HOOK": a BPF file system keeps no other text, and the names say all that a group must know.
 #include <algorithm>
 #include <cerrno>
 #include <string>
@@ -23,7 +23,9 @@ namespace {
 
 constexpr std::string_view map_mark = "map";
 constexpr std::string_view link_mark = "link";
+constexpr std::string_view program_mark = "prog";
 constexpr std::size_t map_parts = 2;
+constexpr std::size_t program_parts = 4;
 constexpr std::size_t link_parts = 5;
 
 /// What is pinned so far; taken back unless all went well.
@@ -49,7 +51,8 @@ class PinsMade {
 /// Whether the name is one of pin()'s.
 bool is_ours(const std::string& name) {
   const auto parts = pins::split(name);
-  return (parts[0] == map_mark && parts.size() == map_parts) || (parts[0] == link_mark && parts.size() == link_parts);
+  return (parts[0] == map_mark && parts.size() == map_parts) || (parts[0] == link_mark && parts.size() == link_parts) ||
+         (parts[0] == program_mark && parts.size() == program_parts);
 }
 
 /// The program that a pinned link runs.
@@ -85,6 +88,16 @@ Result<> adopt_link(LoadedGroup::State& state, const std::string& path, const st
   return {};
 }
 
+/// A program that is called from others, through a slot of a map.
+Result<> adopt_program(LoadedGroup::State& state, const std::string& path, const std::vector<std::string>& parts) {
+  UniqueFd program = NIGHTJAR_TRY(pins::open(path));
+  state.version = parts[1];
+  state.programs.push_back(
+      {.name = parts[2], .kind = ProgramKind::other, .hook = parts[3], .absent_because = {}, .fd = program.get()});
+  state.attached.push_back({.holds = {}, .program = std::move(program)});
+  return {};
+}
+
 }  // namespace
 
 Result<> LoadedGroup::pin(const std::string& directory) const {
@@ -101,6 +114,10 @@ Result<> LoadedGroup::pin(const std::string& directory) const {
   for (std::size_t index = 0; index < state_->programs.size(); ++index) {
     const LoadedProgram& program = state_->programs[index];
     const auto& holds = state_->attached[index].holds;
+    if (holds.empty() && program.fd >= 0 && !program.hook.empty()) {
+      const std::string name = pins::join({std::string(program_mark), state_->version, program.name, program.hook});
+      NIGHTJAR_CHECK(made.pin(program.fd, directory + "/" + name));
+    }
     for (std::size_t number = 0; number < holds.size(); ++number) {
       if (!holds[number].link || holds[number].probe) {
         return Error(errc::unsupported, "program " + text::quoted(program.name) + " at " + program.hook +
@@ -126,6 +143,8 @@ Result<LoadedGroup> LoadedGroup::adopt(const std::string& directory) {
     const auto parts = pins::split(name);
     if (parts[0] == link_mark) {
       NIGHTJAR_CHECK(adopt_link(*state, path, parts));
+    } else if (parts[0] == program_mark) {
+      NIGHTJAR_CHECK(adopt_program(*state, path, parts));
     } else {
       const Map map = NIGHTJAR_TRY(Map::open_pinned(path));
       state->maps[parts[1]].emplace(NIGHTJAR_TRY(map.renamed(parts[1])));

@@ -19,7 +19,6 @@ int print(libbpf_print_level level, const char* format, va_list arguments) {
     const libbpf_print_fn_t pass_on = previous.load();
     return pass_on != nullptr ? pass_on(level, format, arguments) : 0;
   }
-  if (level == LIBBPF_DEBUG && !capture->wants_debug()) return 0;
   try {
     va_list copy;
     va_copy(copy, arguments);
@@ -44,12 +43,9 @@ constexpr std::string_view log_end = "-- END PROG LOAD LOG --";
 
 }  // namespace
 
-LibbpfCapture::LibbpfCapture(const LogSink* sink, bool debug) : sink_(sink), outer_(current), debug_(debug) {
+LibbpfCapture::LibbpfCapture(const LogSink* sink) : sink_(sink), outer_(current) {
   install();
-  if (sink_ == nullptr && outer_ != nullptr) {
-    sink_ = outer_->sink_;
-    debug_ = outer_->debug_;
-  }
+  if (sink_ == nullptr && outer_ != nullptr) sink_ = outer_->sink_;
   current = this;
 }
 

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "kernel_refusal.hpp"
 #include "libbpf_log.hpp"
 #include "pins.hpp"
 #include "text.hpp"
@@ -71,6 +72,18 @@ Map::Map(std::string name, UniqueFd fd, std::uint32_t type, std::uint32_t key_si
 std::size_t Map::value_bytes() const {
   if (!is_per_cpu(type_)) return value_size_;
   return (std::size_t{value_size_} + 7) / 8 * 8 * possible_cpus();
+}
+
+Result<Map> Map::create(const std::string& name, std::uint32_t type, std::uint32_t key_size, std::uint32_t value_size,
+                        std::uint32_t max_entries, std::uint32_t flags) {
+  bpf_map_create_opts options{};
+  options.sz = sizeof(options);
+  options.map_flags = flags;
+  const LibbpfCapture quiet;
+  UniqueFd fd(::bpf_map_create(static_cast<bpf_map_type>(type), name.substr(0, BPF_OBJ_NAME_LEN - 1).c_str(), key_size,
+                               value_size, max_entries, &options));
+  if (!fd.valid()) return kernel_refused("create map " + name, errno);
+  return Map(name, std::move(fd), type, key_size, value_size, max_entries);
 }
 
 Result<Map> Map::from_fd(UniqueFd fd) {

@@ -68,18 +68,20 @@ struct Rotation {
 
 class FileSink : public Sink {
  public:
-  FileSink(SafePlace place, UniqueFd file, Rotation rotation, bool compress, mode_t mode, LogSink log)
+  FileSink(SafePlace place, UniqueFd file, Rotation rotation, bool compress, mode_t mode, const SinkContext& context)
       : place_(std::move(place)),
         file_(std::move(file)),
         rotation_(rotation),
         mode_(mode),
-        log_(std::move(log)),
+        log_(context.log),
+        journal_(context.journal),
         opened_(std::time(nullptr)) {
     if (compress) zstd_.reset(ZSTD_createCCtx());
     if (zstd_) ZSTD_CCtx_setParameter(zstd_.get(), ZSTD_c_compressionLevel, compression_level);
     struct stat status{};
     regular_ = fstat(file_.get(), &status) == 0 && S_ISREG(status.st_mode);
     size_ = regular_ ? static_cast<std::uint64_t>(status.st_size) : 0;
+    if (journal_ && regular_) journal_place_ = journal_->place();
   }
 
   [[nodiscard]] bool direct() const override { return true; }
@@ -91,6 +93,7 @@ class FileSink : public Sink {
       return delivery;
     }
     const std::string_view text = zstd_ ? compressed(batch.rest(from), ZSTD_e_flush) : batch.rest(from);
+    if (journal_ && regular_) journal_->will_write(journal_place_, file_.get(), size_, text.size());
     const std::size_t done = write_all(file_.get(), text);
     if (done < text.size()) {
       const int error = errno;
@@ -201,6 +204,8 @@ class FileSink : public Sink {
   Rotation rotation_;
   mode_t mode_;
   LogSink log_;
+  std::shared_ptr<WriteJournal> journal_;
+  std::size_t journal_place_ = 0;
   std::unique_ptr<ZSTD_CCtx, FreeContext> zstd_;
   std::string packed_;
   std::time_t opened_;
@@ -223,7 +228,7 @@ SinkMaker open_stdout(const OutputSpec&, const SinkContext& context) {
   if (!copy.valid()) return Error(errc::system, "standard output is closed: open it, or choose --output file:PATH");
   if (may_stall(copy.get())) return std::make_unique<PipeSink>(std::move(copy), "standard output");
   return std::make_unique<FileSink>(SafePlace{{}, "", "standard output"}, std::move(copy), Rotation{}, false, 0600,
-                                    context.log);
+                                    context);
 }
 
 SinkMaker open_file(const OutputSpec& spec, const SinkContext& context) {
@@ -241,7 +246,7 @@ SinkMaker open_file(const OutputSpec& spec, const SinkContext& context) {
   fcntl(file.get(), F_SETFL, fcntl(file.get(), F_GETFL) & ~O_NONBLOCK);
   if (may_stall(file.get())) return std::make_unique<PipeSink>(std::move(file), spec.target);
   auto sink =
-      std::make_unique<FileSink>(std::move(place), std::move(file), rotation, compress == "zstd", mode, context.log);
+      std::make_unique<FileSink>(std::move(place), std::move(file), rotation, compress == "zstd", mode, context);
   // Whatever compressed file is there may lack its end: nothing can be appended to it.
   if (compress == "zstd" && sink->regular() && sink->size() != 0) NIGHTJAR_CHECK(sink->rotate());
   return sink;

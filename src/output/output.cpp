@@ -77,7 +77,7 @@ void Output::start() {
 
 // ---- The reader's side ----
 
-Result<> Output::write(const std::shared_ptr<const Batch>& batch) {
+Result<> Output::write(const std::shared_ptr<const Batch>& batch, std::uint64_t ticket) {
   if (batch->empty()) return {};
   if (dead_) {
     const std::lock_guard guard(mutex_);
@@ -92,7 +92,7 @@ Result<> Output::write(const std::shared_ptr<const Batch>& batch) {
       lose(*batch, 0, "queue_full");
       return {};
     }
-    queue_.push_back({batch, 0});
+    queue_.push_back({batch, 0, ticket});
     queue_bytes_ += batch->text.size();
     queue_lines_ += batch->lines.size();
   }
@@ -155,6 +155,11 @@ void Output::lose(std::string_view what, std::string_view reason, std::uint64_t 
 /// Until the output works again.
 void Output::warn_once(const std::string& text) {
   if (!std::exchange(loss_warned_, true) && log_) log_(LogLevel::warning, text);
+}
+
+std::uint64_t Output::settled() {
+  const std::lock_guard guard(mutex_);
+  return queue_.empty() ? UINT64_MAX : queue_.front().ticket - 1;
 }
 
 std::vector<OutputLoss> Output::take_losses() {

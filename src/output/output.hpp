@@ -60,7 +60,8 @@ class Output {
   /// Starts the thread, if there is one. Before this, events wait.
   void start();
   /// An error: nothing can ever be written any more.
-  Result<> write(const std::shared_ptr<const Batch>& batch);
+  /// `ticket`: for settled(), growing.
+  Result<> write(const std::shared_ptr<const Batch>& batch, std::uint64_t ticket = 0);
   /// Gives the thread what time the settings allow to deliver what waits. Afterwards the spool holds the rest, or it is
   /// counted as lost and warned of.
   Result<> close();
@@ -68,6 +69,8 @@ class Output {
   [[nodiscard]] const OutputSpec& spec() const { return spec_; }
   [[nodiscard]] const Wanted& wanted() const { return wanted_; }
   [[nodiscard]] bool direct() const { return sink_->direct() && !spool_; }
+  /// Every batch up to this ticket is delivered, on disk, or counted as lost: the end of this process takes none away.
+  [[nodiscard]] std::uint64_t settled();
   std::vector<OutputLoss> take_losses();
   [[nodiscard]] OutputStats stats();
 
@@ -76,6 +79,7 @@ class Output {
   struct Waiting {
     std::shared_ptr<const Batch> batch;
     std::size_t from = 0;
+    std::uint64_t ticket = 0;
   };
   Output(OutputSpec spec, std::unique_ptr<Sink> sink, Wanted wanted, LogSink log);
   Result<> write_direct(const Batch& batch);

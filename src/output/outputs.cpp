@@ -44,6 +44,7 @@ bool Outputs::want(Format format) const {
 Result<> Outputs::write(Batch& batch, Batch& other) {
   std::optional<Error> failed;
   bool alive = outputs_.empty();
+  ++taken_;
   write_to(format_, batch, alive, failed);
   write_to(format_ == Format::ecs ? Format::ocsf : Format::ecs, other, alive, failed);
   if (!alive && failed) return *failed;
@@ -73,7 +74,7 @@ void Outputs::write_to(Format format, Batch& batch, bool& alive, std::optional<E
       }
       part = std::move(chosen);
     }
-    if (auto here = output->write(part); !here) {
+    if (auto here = output->write(part, taken_); !here) {
       failed = std::move(here).error();
     } else {
       alive = true;
@@ -81,6 +82,12 @@ void Outputs::write_to(Format format, Batch& batch, bool& alive, std::optional<E
   }
   shared.reset();
   batch.clear();
+}
+
+std::uint64_t Outputs::settled() {
+  std::uint64_t all = taken_;
+  for (const auto& output : outputs_) all = std::min(all, output->settled());
+  return all;
 }
 
 bool Outputs::need_network() const {

@@ -29,6 +29,9 @@ class Outputs {
   /// The same events in the selection's format and, where want() says so, in the other one. Takes the batches' contents
   /// away. Fails when no output is left that could ever write again.
   Result<> write(Batch& batch, Batch& other);
+  /// How many batches write() took; and how many of them the end of this process cannot take away any more.
+  [[nodiscard]] std::uint64_t taken() const { return taken_; }
+  [[nodiscard]] std::uint64_t settled();
   Result<> close();
 
   struct Loss {
@@ -46,6 +49,7 @@ class Outputs {
 
   Format format_ = Format::ecs;
   std::vector<std::unique_ptr<Output>> outputs_;
+  std::uint64_t taken_ = 0;
 };
 
 }  // namespace nightjar

@@ -11,6 +11,7 @@
 #include "nightjar/log.hpp"
 #include "output/batch.hpp"
 #include "output/spec.hpp"
+#include "output/write_journal.hpp"
 
 namespace nightjar {
 
@@ -26,6 +27,7 @@ struct Delivery {
 struct SinkContext {
   std::string hostname;
   LogSink log;
+  std::shared_ptr<WriteJournal> journal = nullptr;  ///< for files; may be null
 };
 
 class Sink {

@@ -312,8 +312,9 @@ constexpr FactInfo facts[] = {
     {Fact::lost_class, "nightjar.lost.class", "keyword", "events_lost", "Which event."},
     {Fact::lost_cpu, "nightjar.lost.cpu", "long", "events_lost", "On which CPU."},
     {Fact::lost_reason, "nightjar.lost.reason", "keyword", "events_lost",
-     "buffer_full, scope_full, no_scratch, connections_full, flows_full or missed (the kernel skipped the program); of "
-     "an output: queue_full, spool_full, "
+     "buffer_full, scope_full, no_scratch, connections_full, flows_full or missed (the kernel skipped the program); "
+     "with --pin: replaced (buffers of before could not be taken over), agent_killed (UDP flows that it had taken over "
+     "and not told); of an output: queue_full, spool_full, "
      "spool_failed, spool_damaged, write_failed, too_large, refused, client_slow, output_failed."},
     {Fact::lost_output, "nightjar.lost.output", "keyword", "events_lost",
      "The output that lost them; absent when no output got them."},

@@ -48,8 +48,7 @@ TEST(WithoutAll, bpf_or_buffers_is_status_3) {
 
 INSTANTIATE_TEST_SUITE_P(Feature, Without,
                          testing::Values("bpf", "btf", "ring_buffer", "perf_buffer", "raw_tracepoint", "tp_btf",
-                                         "fentry", "kprobe", "tracepoint", "task_iterator", "task_storage", "lsm",
-                                         "socket_cookie"),
+                                         "fentry", "kprobe", "tracepoint", "task_iterator", "task_storage", "lsm"),
                          [](const auto& one) { return std::string(one.param); });
 
 }  // namespace

@@ -10,7 +10,7 @@ constexpr std::uint64_t second = 1'000'000'000;
 
 std::vector<std::uint64_t> given(Merger& merger, bool all) {
   std::vector<std::uint64_t> times;
-  merger.give(all, [&](Bytes record) { times.push_back(as_wire<wire_header>(record).time_ns); });
+  merger.give(all, [&](Bytes record, const Origin&) { times.push_back(as_wire<wire_header>(record).time_ns); });
   return times;
 }
 

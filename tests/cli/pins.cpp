@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+// --pin: the kernel side outlives the agent. A storm goes on while one agent after the other is killed; what they wrote
+// together must be what the storm's own log says, each event once and in order.
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <sstream>
+#include <thread>
+#include <utility>
+
+#include <unistd.h>
+
+#include <linux/bpf.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "cli.hpp"
+#include "mounts.hpp"
+
+namespace nightjar::test {
+namespace {
+
+/// A workload that begins when it is told to, so that a scope can be put around it before.
+class Waiting {
+ public:
+  explicit Waiting(const Strings& command) {
+    int ends[2];
+    if (::pipe(ends) != 0) return;
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      char go = 0;
+      ::close(ends[1]);
+      if (::read(ends[0], &go, 1) != 1) ::_exit(98);
+      ::close(ends[0]);
+      std::vector<char*> words;
+      for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
+      words.push_back(nullptr);
+      ::execv(words[0], words.data());
+      ::_exit(97);
+    }
+    ::close(ends[0]);
+    go_ = ends[1];
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() {
+    if (go_ >= 0) ::close(go_);
+    if (pid_ > 0 && !over(false)) {
+      ::kill(pid_, SIGKILL);
+      over(true);
+    }
+  }
+  void begin() {
+    (void)!::write(go_, "g", 1);
+    ::close(std::exchange(go_, -1));
+  }
+  bool over(bool wait) {
+    if (pid_ > 0 && ::waitpid(pid_, &status_, wait ? 0 : WNOHANG) == pid_) pid_ = -1;
+    return pid_ < 0;
+  }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] int status() const { return status_; }
+
+ private:
+  pid_t pid_ = -1;
+  int go_ = -1, status_ = -1;
+};
+
+class Pins : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!files_.valid()) GTEST_SKIP() << files_.why_not();
+    // Links of perf events can be pinned since 5.15, ring buffers exist since 5.8: older ones refuse, which is a test
+    // of its own.
+    const Outcome outcome =
+        run_agent({.arguments = arguments("file:" + (temp_ / "probe"), ::getpid(), {"--duration", "0.1"})});
+    if (outcome.status == 3) GTEST_SKIP() << outcome.err;
+    ASSERT_EQ(outcome.status, 0) << outcome.err;
+  }
+  /// Through this process, which has the file system: nobody else sees it.
+  [[nodiscard]] std::string directory() const {
+    const std::string path = files_.path();
+    return "/proc/" + std::to_string(::getpid()) + path.substr(std::string("/proc/self").size()) + "/pins";
+  }
+  [[nodiscard]] Strings arguments(const std::string& output, pid_t tree, const Strings& more = {}) const {
+    Strings all{"run", "--pin", directory(), "--scope", "tree:" + std::to_string(tree), "--output", output};
+    const auto add = [&](const Strings& words) { all.insert(all.end(), words.begin(), words.end()); };
+    add(tier_options());
+    add(more.empty() || std::find(more.begin(), more.end(), "--events") == more.end() ? Strings{"--events", "process"}
+                                                                                      : Strings{});
+    add(more);
+    return all;
+  }
+
+  PrivateMount files_{"bpf"};
+  TempDir temp_;
+};
+
+std::size_t size_of(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : size;
+}
+
+bool wait_for(const std::function<bool()>& what, int seconds = 30) {
+  const auto until = std::chrono::steady_clock::now() + patience(seconds);
+  while (!what()) {
+    if (std::chrono::steady_clock::now() > until) return false;
+    ::usleep(2000);
+  }
+  return true;
+}
+
+std::vector<json> events_in(const Strings& files) {
+  std::vector<json> events;
+  for (const auto& file : files) {
+    std::istringstream in(read_file(file));
+    for (std::string line; std::getline(in, line);) {
+      auto event = json::parse(line, nullptr, false);
+      EXPECT_FALSE(event.is_discarded()) << file << " has half a line: " << line.substr(0, 200);
+      if (!event.is_discarded()) events.push_back(std::move(event));
+    }
+  }
+  return events;
+}
+
+Strings own_events(const std::vector<json>& events, std::int64_t pid) {
+  Strings actions;
+  for (const auto& event : events) {
+    if (at(event, "process.pid") == pid && is_process_event(event)) actions.push_back(action_of(event));
+  }
+  return actions;
+}
+
+void expect_each_once_in_order(const std::vector<json>& events, const std::vector<json>& children) {
+  std::map<std::int64_t, Strings> actions;
+  std::int64_t last = 0;
+  std::uint64_t sequence = 0;
+  for (const auto& event : events) {
+    const auto number = at(event, "event.sequence").get<std::uint64_t>();
+    EXPECT_EQ(number, sequence + 1) << "at " << event.dump().substr(0, 300);
+    sequence = number;
+    EXPECT_NE(action_of(event), "events_lost") << event;
+    if (!is_process_event(event) || action_of(event) == "process_snapshot") continue;
+    actions[at(event, "process.pid").get<std::int64_t>()].push_back(action_of(event));
+    const auto time = nanoseconds(text_at(event, "@timestamp"));
+    EXPECT_GE(time, last) << event.dump().substr(0, 300);
+    last = time;
+  }
+  for (const auto& child : children) {
+    ASSERT_EQ(actions[child.at("pid").get<std::int64_t>()], (Strings{"fork", "exec", "exit"})) << child;
+  }
+}
+
+class PinsInAStorm : public Pins {
+ protected:
+  /// Kills an agent after each number of milliseconds, while the storm goes on. The output of each is OUTPUTS' next.
+  void kill_in_a_storm(const Strings& outputs, const std::vector<int>& lives_ms, const Strings& options = {}) {
+    const std::string log = temp_ / "log";
+    const int count = scaled(2003, 1009);
+    Waiting storm({workload("exec_storm"), log, "2", std::to_string(count), workload("tiny"), "1"});
+    const pid_t root = storm.pid();
+    std::size_t in_time = 0;
+    for (std::size_t i = 0; i < lives_ms.size(); ++i) {
+      const std::string& output = outputs[std::min(i, outputs.size() - 1)];
+      const std::size_t before = size_of(output);
+      Agent agent({.arguments = arguments("file:" + output, root, options), .timeout = patience(120)});
+      ASSERT_TRUE(wait_for([&] { return size_of(output) > before; })) << "agent " << i;
+      if (i == 0) {
+        storm.begin();
+        ASSERT_TRUE(wait_for([&] { return size_of(output) > before + 20000; }));
+      }
+      ::usleep(static_cast<useconds_t>(lives_ms[i]) * 1000);
+      agent.send_signal(SIGKILL);
+      EXPECT_EQ(agent.finish().status, 256 + SIGKILL);
+      in_time += storm.over(false) ? 0 : 1;
+      ::usleep(50000);
+    }
+    // In a guest an agent takes seconds to begin.
+    EXPECT_GE(in_time, in_vm() ? 1 : lives_ms.size()) << "the storm was over before agents were killed: nothing tested";
+    Agent last({.arguments = arguments("file:" + outputs.back(), root, options), .timeout = patience(120)});
+    storm.over(true);
+    EXPECT_EQ(storm.status(), 0);
+    // Until nothing more comes.
+    std::size_t size = 0;
+    for (int quiet = 0; quiet < 10; ++quiet) {
+      ::usleep(100000);
+      if (std::exchange(size, size_of(outputs.back())) != size) quiet = 0;
+    }
+    last.send_signal(SIGTERM);
+    const Outcome outcome = last.finish();
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    EXPECT_NE(outcome.err.find("took over"), std::string::npos) << outcome.err;
+    std::vector<json> children;
+    std::istringstream lines(read_file(log));
+    for (std::string line; std::getline(lines, line);) {
+      auto entry = json::parse(line);
+      if (entry.at("t") == "start") children.push_back(std::move(entry));
+    }
+    ASSERT_EQ(children.size(), static_cast<std::size_t>(count));
+    Strings files;
+    for (const auto& output : outputs) files.push_back(output);
+    expect_each_once_in_order(events_in(files), children);
+    EXPECT_FALSE(std::filesystem::exists(directory())) << "a clean stop leaves no pins";
+  }
+};
+
+TEST_F(PinsInAStorm, killed_agents_lose_and_repeat_nothing_in_one_file) {
+  SKIP_WHERE_PREEMPTED();
+  kill_in_a_storm({temp_ / "events"}, {61, 13, 47});
+}
+TEST_F(PinsInAStorm, killed_agents_lose_and_repeat_nothing_when_the_next_has_another_file) {
+  SKIP_WHERE_PREEMPTED();
+  kill_in_a_storm({temp_ / "first", temp_ / "second"}, {97});
+}
+
+TEST_F(PinsInAStorm, killed_agents_lose_and_repeat_nothing_that_waits_for_a_digest) {
+  SKIP_WHERE_PREEMPTED();
+  kill_in_a_storm({temp_ / "events"}, {31, 71}, {"--hash"});
+}
+
+TEST_F(Pins, hold_what_fits_and_the_rest_is_counted) {
+  const std::string log = temp_ / "log";
+  const std::string output = temp_ / "events";
+  const Strings small{"--buffer", "65536"};
+  const int count = scaled(2003, 211);
+  Waiting storm({workload("exec_storm"), log, "1", std::to_string(count), workload("tiny"), "1"});
+  const pid_t root = storm.pid();
+  {
+    Agent first({.arguments = arguments("file:" + output, root, small)});
+    ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+    first.send_signal(SIGKILL);
+    first.finish();
+  }
+  storm.begin();
+  ASSERT_TRUE(storm.over(true));
+  Strings more = small;
+  more.insert(more.end(), {"--duration", "2"});
+  const Outcome next = run_agent({.arguments = arguments("file:" + output, root, more)});
+  EXPECT_EQ(next.status, 0) << next.err;
+  std::map<std::string, std::uint64_t> told, lost;
+  for (const auto& event : events_in({output})) {
+    if (action_of(event) != "events_lost") {
+      ++told[action_of(event)];
+      continue;
+    }
+    EXPECT_EQ(text_at(event, "nightjar.lost.reason"), "buffer_full") << event;
+    lost[text_at(event, "nightjar.lost.class")] += at(event, "nightjar.lost.count").get<std::uint64_t>();
+  }
+  // The children, their parent, and the storm itself, which was there before.
+  const auto expected = static_cast<std::uint64_t>(count);
+  EXPECT_EQ(told["fork"] + lost["fork"], expected + 1);
+  EXPECT_EQ(told["exec"] + lost["exec"], expected + 1);
+  EXPECT_EQ(told["exit"] + lost["exit"], expected + 2);
+  EXPECT_GT(told["exec"], 0U);
+  EXPECT_GT(lost["exec"], 0U) << "everything fitted: nothing was tested";
+}
+
+TEST_F(Pins, are_their_owners_alone_and_go_with_rm) {
+  const std::string output = temp_ / "events";
+  Waiting root({workload("tiny")});
+  const Outcome first =
+      run_agent({.arguments = arguments("file:" + output, root.pid(), {"--keep-pins", "--duration", "0.3"})});
+  EXPECT_EQ(first.status, 0) << first.err;
+  struct stat status{};
+  ASSERT_EQ(::stat(directory().c_str(), &status), 0);
+  EXPECT_EQ(status.st_mode & 0777U, 0700U);
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory())) {
+    if (entry.is_directory()) continue;
+    ++files;
+    ASSERT_EQ(::stat(entry.path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777U, 0600U) << entry.path();
+    EXPECT_EQ(status.st_uid, ::geteuid()) << entry.path();
+  }
+  EXPECT_GT(files, 10);
+  // As the manual says: rm -r DIR.
+  std::filesystem::remove_all(directory());
+  const Outcome next = run_agent({.arguments = arguments("file:" + output, root.pid(), {"--duration", "0.3"})});
+  EXPECT_EQ(next.status, 0) << next.err;
+  EXPECT_EQ(next.err.find("took over"), std::string::npos) << next.err;
+}
+
+TEST_F(Pins, of_another_version_are_replaced) {
+  Waiting root({workload("tiny")});
+  const auto run = [&](const Strings& more) {
+    return run_agent({.arguments = arguments("file:" + (temp_ / "events"), root.pid(), more)});
+  };
+  EXPECT_EQ(run({"--keep-pins", "--duration", "0.3"}).status, 0);
+  // A state that no agent of this build made.
+  bpf_attr make{};
+  make.map_type = BPF_MAP_TYPE_ARRAY;
+  make.key_size = 4;
+  make.value_size = 4096;
+  make.max_entries = 1;
+  const long map = ::syscall(SYS_bpf, BPF_MAP_CREATE, &make, sizeof make);
+  ASSERT_GE(map, 0) << std::strerror(errno);
+  const std::string place = directory() + "/agent";
+  ASSERT_EQ(::unlink(place.c_str()), 0);
+  bpf_attr pin{};
+  pin.pathname = reinterpret_cast<std::uintptr_t>(place.c_str());
+  pin.bpf_fd = static_cast<std::uint32_t>(map);
+  ASSERT_EQ(::syscall(SYS_bpf, BPF_OBJ_PIN, &pin, sizeof pin), 0) << std::strerror(errno);
+  ::close(static_cast<int>(map));
+  const Outcome next = run({"--duration", "0.3"});
+  EXPECT_EQ(next.status, 0) << next.err;
+  EXPECT_NE(next.err.find("was made by another version of nightjar"), std::string::npos) << next.err;
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+TEST_F(Pins, what_happens_while_no_agent_runs_is_told_by_the_next) {
+  const std::string log = temp_ / "log";
+  const std::string output = temp_ / "events";
+  Waiting storm({workload("exec_storm"), log, "1", "7", workload("tiny"), "1"});
+  {
+    Agent first({.arguments = arguments("file:" + output, storm.pid())});
+    ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+    // What was written and not noted down yet would be cut off: the snapshot, which cannot come again.
+    std::this_thread::sleep_for(patience(1) / 2);
+    first.send_signal(SIGKILL);
+    first.finish();
+  }
+  storm.begin();
+  const pid_t root = storm.pid();
+  ASSERT_TRUE(storm.over(true));
+  const Outcome next = run_agent({.arguments = arguments("file:" + output, root, {"--duration", "1"})});
+  EXPECT_EQ(next.status, 0) << next.err;
+  const auto events = events_in({output});
+  EXPECT_EQ(own_events(events, root), (Strings{"process_snapshot", "exec", "exit"}));
+  EXPECT_EQ(std::count_if(events.begin(), events.end(), [](const json& e) { return action_of(e) == "exit"; }), 9);
+}
+
+TEST_F(Pins, told_to_keep_them_a_clean_stop_leaves_no_gap) {
+  const std::string output = temp_ / "events";
+  Waiting storm({workload("exec_storm"), temp_ / "log", "1", "7", workload("tiny"), "1"});
+  const pid_t root = storm.pid();
+  const Outcome first =
+      run_agent({.arguments = arguments("file:" + output, root, {"--keep-pins", "--duration", "0.5"})});
+  EXPECT_EQ(first.status, 0) << first.err;
+  EXPECT_TRUE(std::filesystem::exists(directory() + "/agent"));
+  storm.begin();
+  ASSERT_TRUE(storm.over(true));
+  const Outcome next = run_agent({.arguments = arguments("file:" + output, root, {"--duration", "1"})});
+  EXPECT_EQ(next.status, 0) << next.err;
+  EXPECT_NE(next.err.find("took over"), std::string::npos) << next.err;
+  EXPECT_EQ(own_events(events_in({output}), root), (Strings{"process_snapshot", "exec", "exit"}));
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+TEST_F(Pins, of_other_settings_are_replaced_and_the_loss_is_told) {
+  const std::string output = temp_ / "events";
+  Waiting storm({workload("exec_storm"), temp_ / "log", "1", "7", workload("tiny"), "1"});
+  const pid_t root = storm.pid();
+  const Outcome first =
+      run_agent({.arguments = arguments("file:" + output, root, {"--keep-pins", "--duration", "0.5"})});
+  EXPECT_EQ(first.status, 0) << first.err;
+  storm.begin();
+  ASSERT_TRUE(storm.over(true));
+  const std::string other = temp_ / "other";
+  const Outcome next =
+      run_agent({.arguments = arguments("file:" + other, ::getpid(), {"--buffer", "65536", "--duration", "0.5"})});
+  EXPECT_EQ(next.status, 0) << next.err;
+  EXPECT_NE(next.err.find("replaced: it was made with other settings"), std::string::npos) << next.err;
+  std::map<std::string, std::uint64_t> lost;
+  for (const auto& event : events_in({other})) {
+    if (action_of(event) != "events_lost") continue;
+    EXPECT_EQ(text_at(event, "nightjar.lost.reason"), "replaced");
+    lost[text_at(event, "nightjar.lost.class")] += at(event, "nightjar.lost.count").get<std::uint64_t>();
+  }
+  // One parent, 7 children, and the storm itself, which execs before it begins.
+  EXPECT_EQ(lost["fork"], 8U);
+  EXPECT_EQ(lost["exec"], 8U);
+  EXPECT_EQ(lost["exit"], 9U);
+  EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+TEST_F(Pins, belong_to_one_agent_at_a_time) {
+  const std::string output = temp_ / "events";
+  Agent first({.arguments = arguments("file:" + output, ::getpid())});
+  ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+  expect_refusal(run_agent({.arguments = arguments("file:" + (temp_ / "other"), ::getpid())}), 1, directory());
+  first.send_signal(SIGTERM);
+  EXPECT_EQ(first.finish().status, 0);
+}
+
+TEST_F(Pins, are_refused_where_they_cannot_be) {
+  const std::string self = "tree:" + std::to_string(::getpid());
+  expect_refusal(nightjar({"run", "--scope", self, "--pin", temp_ / "pins"}), 2, temp_ / "pins");
+  expect_refusal(nightjar({"run", "--scope", self, "--pin", directory(), "--transport", "perf"}), 3, "perf buffer");
+  ASSERT_EQ(::mkdir(directory().c_str(), 0700), 0);
+  ASSERT_EQ(::chmod(directory().c_str(), 0777), 0);
+  expect_refusal(nightjar({"run", "--scope", self, "--pin", directory()}), 1, "other users can write it");
+  ASSERT_EQ(::rmdir(directory().c_str()), 0);
+}
+
+}  // namespace
+}  // namespace nightjar::test
