@@ -8,7 +8,13 @@
 #include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
 #include <bpf/bpf_tracing.h>
 
-SCRATCH(connection_scratch, struct net_connection);
+/* See state_changes(). */
+struct state_scratch {
+	struct net_connection connection;
+	volatile __u64 busy;
+};
+
+SCRATCH(connection_scratch, struct state_scratch);
 SCRATCH(connection_cgroup, struct cgroup_scratch);
 SCRATCH(endpoint_scratch, struct net_endpoint);
 SCRATCH(endpoint_cgroup, struct cgroup_scratch);
@@ -271,8 +277,6 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
 	struct net_connection *rec;
 	__u64 key = (__u64)sk;
 
-	if (protocol_of(sk) != IPPROTO_TCP)
-		return 0;
 	switch (after) {
 	case TCP_SYN_SENT:
 		return connect_begins(ctx, sk, can_ask, copy);
@@ -291,6 +295,30 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
 	case TCP_CLOSE:
 		return ends(ctx, sk, bpf_map_lookup_elem(&connections, &key), before, can_ask, copy);
 	}
+	return 0;
+}
+
+/* While a task changes a socket's state, an interrupt may change that of another: a second run of the same program on the
+ * same CPU. Since Linux kernel commit 05b24ff9b2cf ("bpf: Prevent bpf program recursion for raw tracepoint probes") (in
+ * v6.2) the kernel skips it; before, it would overwrite the first one's scratch. So the program has one stand-in on
+ * every kernel, which acts if, and only if, the first is being run on this CPU: what interrupts ends before what it
+ * interrupted, hence exactly one of the two acts for each change. (Where tasks preempt each other here, since 7.0, that
+ * does not hold, and the marks of turn.bpf.h tell.) */
+static __always_inline int state_changes(void *ctx, struct sock *sk, int before, int after, const bool can_ask,
+					 const int copy)
+{
+	struct state_scratch *own = scratch_of(&connection_scratch, copy);
+	struct state_scratch *first = scratch_of(&connection_scratch, 0);
+
+	if (!own || !first || protocol_of(sk) != IPPROTO_TCP)
+		return 0;
+	if (stand_ins)
+		return state_body(ctx, sk, before, after, can_ask, copy);
+	if (first->busy != (__u64)copy)
+		return 0;
+	own->busy = 1;
+	state_body(ctx, sk, before, after, can_ask, copy);
+	own->busy = 0;
 	return 0;
 }
 
@@ -349,9 +377,9 @@ static __always_inline int received_body(void *ctx, struct file *file)
 /* ---- The hooks ---- */
 
 WITH_STAND_INS("tp_btf/inet_sock_set_state", net_state__tp_btf, __u64,
-	       state_body(ctx, (struct sock *)ctx[0], ctx[1], ctx[2], true, copy))
+	       state_changes(ctx, (struct sock *)ctx[0], ctx[1], ctx[2], true, copy))
 WITH_STAND_INS("raw_tp/inet_sock_set_state", net_state__raw_tp, struct bpf_raw_tracepoint_args,
-	       state_body(ctx, (void *)ctx->args[0], ctx->args[1], ctx->args[2], false, copy))
+	       state_changes(ctx, (void *)ctx->args[0], ctx->args[1], ctx->args[2], false, copy))
 
 /* Called for every socket that accept returns, with the socket locked, by whichever way accept was called. */
 SEC("fentry/security_sock_graft")

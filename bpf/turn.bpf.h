@@ -31,7 +31,7 @@ static __always_inline bool already_done(__u32 tid, __u32 kind, const int copy)
 {
 	__u64 key = turn_key(tid, kind);
 
-	if (copy == 0 || !bpf_map_lookup_elem(&turns, &key))
+	if (!stand_ins || copy == 0 || !bpf_map_lookup_elem(&turns, &key))
 		return false;
 	if (copy == COPIES - 1)
 		bpf_map_delete_elem(&turns, &key);

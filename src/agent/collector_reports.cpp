@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "agent/collector.hpp"
+#include "agent/programs.hpp"
 
 namespace nightjar {
 namespace {
@@ -86,6 +87,7 @@ void Collector::tell_missed() {
   std::map<std::string_view, std::uint64_t> missed;
   const auto lines = programs_.empty() ? sensor_->program_stats() : programs_;
   for (const Sensor::ProgramLine& line : lines) {
+    if (!sensor_->is_preemptible() && acts_in_interrupts(line.name)) continue;
     const auto [at, first] = missed.try_emplace(event_of_program(line.name), line.stats.recursion_misses);
     if (!first) at->second = std::min(at->second, line.stats.recursion_misses);
   }

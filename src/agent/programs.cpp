@@ -315,17 +315,20 @@ ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec,
   return result;
 }
 
-ProgramVersion with_stand_ins(const ProgramVersion& version) {
+ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible) {
   ProgramVersion result = version;
   result.programs.clear();
   for (const Program& program : version.programs) {
     result.programs.push_back(program);
     const std::string& name = program.name();
     if (!name.ends_with("__tp_btf") && !name.ends_with("__raw_tp")) continue;
-    for (const char* copy : {"_2", "_3"}) result.programs.emplace_back(name + copy);
+    if (preemptible || acts_in_interrupts(name)) result.programs.emplace_back(name + "_2");
+    if (preemptible) result.programs.emplace_back(name + "_3");
   }
   return result;
 }
+
+bool acts_in_interrupts(std::string_view program) { return stem_of(program) == "net_state"; }
 
 std::string_view event_of_program(std::string_view program) {
   for (const GroupSpec& group : program_groups()) {

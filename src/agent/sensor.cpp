@@ -196,7 +196,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   group.btf_path = types_.path;
   group.log = log;
   constant(group, "use_ring", std::uint32_t{ring_});
-  constant(group, "stand_ins", std::uint32_t{features_.has(Feature::preemptible_tracepoints)});
+  constant(group, "stand_ins", std::uint32_t{is_preemptible()});
   constant(group, "sequence_base", sequence_base_);
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
   const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
@@ -269,7 +269,7 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
       continue;
     }
     const ProgramVersion dispatched = dispatch_.through(*proved, blueprint);
-    versions.push_back(features_.has(Feature::preemptible_tracepoints) ? with_stand_ins(dispatched) : dispatched);
+    versions.push_back(with_stand_ins(dispatched, is_preemptible()));
   }
   if (versions.empty() && !unproved.empty()) return std::move(unproved.front());
   ProgramGroup group(group_options(spec, blueprint, options, log));

@@ -103,6 +103,8 @@ class Sensor {
     ProgramStats stats;
   };
   [[nodiscard]] std::vector<ProgramLine> program_stats() const;
+  /// Whether a task can be preempted in a tracepoint's program here.
+  [[nodiscard]] bool is_preemptible() { return features_.has(Feature::preemptible_tracepoints); }
 
  private:
   Sensor() = default;
