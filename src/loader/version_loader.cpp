@@ -276,7 +276,8 @@ Result<> VersionLoader::take_maps(LoadedGroup::State& state) const {
     if (::bpf_map__is_internal(map)) continue;
     if (known == blueprint_.maps().end()) break;
     std::optional<Map>& entry = state.maps[known->name];
-    if (::bpf_map__fd(map) >= 0) {
+    // Since libbpf 1.4 a map that is not created has a descriptor, too: of nothing that could be used.
+    if (::bpf_map__autocreate(map) && ::bpf_map__fd(map) >= 0) {
       UniqueFd copy(::fcntl(::bpf_map__fd(map), F_DUPFD_CLOEXEC, 3));
       if (!copy.valid()) return Error::from_errno("map " + text::quoted(known->name) + ": duplicate");
       entry.emplace(known->name, std::move(copy), static_cast<std::uint32_t>(::bpf_map__type(map)),
