@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* UDP where only tracepoints can be hooked: sock_send_length and sock_recv_length (6.4) say how much went through which
  * socket. Where to, and where from, is the socket's peer, or what the system call's arguments say; those of io_uring
- * and of 32-bit programs are not seen, their flows then have no remote end. */
+ * and of 32-bit programs are not seen, nor who sent what a call receives without asking: such flows have no remote end.
+ * */
 #include "datagram.bpf.h"
 
 /* The exits of the calls that receive; nothing preempts these, there is no IPv6 of its own here. */

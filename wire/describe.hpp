@@ -43,7 +43,7 @@ inline constexpr std::uint64_t never = ~0ULL - 1;  ///< `absent` that no value h
 struct as {
   Shape shape;
   std::span<const NamedBit> bits{};
-  /// The value that means "not there": the field is then left out.
+  /// The value that means "not there": the field is then left out. 0 of an address: 0.0.0.0 and ::.
   std::uint64_t absent = never;
 
   static const as hidden, padding, number, keyword, octal, device, epoch_ns, error_name, signal_name, text, path, ip,

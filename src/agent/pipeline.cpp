@@ -307,7 +307,7 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   const EventInfo& event = event_info(kind);
   if (replaying_ || !passes(event, record)) return forget_event();
   const auto& header = as_wire<wire_header>(record);
-  const std::uint32_t missing = header.incomplete | more_missing_;
+  const std::uint64_t missing = header.incomplete | more_missing_;
   std::string& incomplete = scratch();
   for (const MissingBit& bit : missing_bits()) {
     if ((missing & bit.bit) == 0) continue;

@@ -114,6 +114,8 @@ class Pipeline {
   void on_plain(Kind kind, Bytes record, std::string& out);
   void on_connection(Bytes record, std::string& out);
   void on_flow(Bytes record, std::string& out);
+  /// Of both ends: what is not known of them, or the flow's name.
+  void flow_facts(const net_connection& flow);
   void on_endpoint(Bytes record, std::string& out);
   void on_unix(Bytes record, std::string& out);
   void on_dns(Bytes record, std::string& out);
@@ -172,7 +174,7 @@ class Pipeline {
   std::deque<std::string> scratch_;  // a deque: what was handed out stays where it is
   std::size_t scratch_used_ = 0;
   std::vector<json::Named> truncated_;  // field name -> full size
-  std::uint32_t more_missing_ = 0;      // enum wire_missing, found out here
+  std::uint64_t more_missing_ = 0;      // enum wire_missing and MissingBit, found out here
 
   struct Pieces {
     std::uint32_t pid = 0;

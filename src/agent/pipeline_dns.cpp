@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "agent/pipeline.hpp"
-#include "wire/community_id.hpp"
 #include "wire/dns.hpp"
 
 namespace nightjar {
@@ -62,9 +61,7 @@ void Pipeline::tell_dns(Bytes record, std::string_view text, bool whole, std::st
     return;
   }
   common_facts(payload.on.hdr, payload.on.task, processes_.find(key_of(payload.on.task)));
-  facts_[Fact::community_id] = scratch() =
-      community_id({payload.on.source_ip, payload.on.destination_ip, payload.on.source_port,
-                    payload.on.destination_port, payload.on.transport});
+  flow_facts(payload.on);
   facts_[Fact::dns_type] = kind == Kind::dns_query ? R"("query")" : R"("answer")";
   if (message) dns_facts(*message, kind == Kind::dns_answer);
   finish(kind, record, out);

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "agent/pipeline.hpp"
+#include "wire/address.hpp"
 #include "wire/community_id.hpp"
 
 namespace nightjar {
@@ -41,14 +42,23 @@ std::string_view outcome_of(const net_connection& connection) {
 
 }  // namespace
 
+void Pipeline::flow_facts(const net_connection& flow) {
+  const std::uint64_t missing = (is_any_address(flow.source_ip) ? missing_source_ip : 0) |
+                                (flow.source_port == 0 ? missing_source_port : 0) |
+                                (is_any_address(flow.destination_ip) ? missing_destination_ip : 0) |
+                                (flow.destination_port == 0 ? missing_destination_port : 0);
+  more_missing_ |= missing;
+  if (missing != 0) return;  // the flow's name is made of all four
+  facts_[Fact::community_id] = scratch() =
+      community_id({flow.source_ip, flow.destination_ip, flow.source_port, flow.destination_port, flow.transport});
+}
+
 void Pipeline::on_connection(Bytes record, std::string& out) {
   const auto& connection = as_wire<net_connection>(record);
   const auto kind = static_cast<Kind>(connection.hdr.kind);
   if (!wanted(kind)) return;
   common_facts(connection.hdr, connection.task, processes_.find(key_of(connection.task)));
-  facts_[Fact::community_id] = scratch() =
-      community_id({connection.source_ip, connection.destination_ip, connection.source_port,
-                    connection.destination_port, connection.transport});
+  flow_facts(connection);
   if (kind != Kind::accept) {
     facts_[Fact::net_outcome] = outcome_of(connection);
     if (connection.start_ns != 0) {
@@ -66,8 +76,7 @@ void Pipeline::on_flow(Bytes record, std::string& out) {
   const auto kind = static_cast<Kind>(flow.hdr.kind);
   if (!wanted(kind)) return;
   common_facts(flow.hdr, flow.task, processes_.find(key_of(flow.task)));
-  facts_[Fact::community_id] = scratch() =
-      community_id({flow.source_ip, flow.destination_ip, flow.source_port, flow.destination_port, flow.transport});
+  flow_facts(flow);
   facts_[Fact::event_start] = time_fact(flow.start_ns);
   facts_[Fact::event_type] = flow.state == WIRE_FLOW_NEW      ? R"(["connection","start"])"
                              : flow.state == WIRE_FLOW_ACTIVE ? R"(["connection","info"])"

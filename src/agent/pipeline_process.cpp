@@ -162,7 +162,7 @@ void Pipeline::tell_scripts(const process_exec& exec, Bytes record, std::string_
 void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::string_view environment, bool shown,
                           std::string& out) {
   const auto& exec = as_wire<process_exec>(record);
-  const std::uint32_t missing_before = std::exchange(more_missing_, 0);
+  const std::uint64_t missing_before = std::exchange(more_missing_, 0);
   const Process* before = processes_.find(key_of(exec.task));
   const std::shared_ptr<const Image> previous = before != nullptr ? before->image : nullptr;
 

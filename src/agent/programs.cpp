@@ -328,7 +328,9 @@ ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible) {
   return result;
 }
 
-bool acts_in_interrupts(std::string_view program) { return stem_of(program) == "net_state"; }
+bool acts_in_interrupts(std::string_view program) {
+  return stem_of(program) == "net_state";
+}
 
 std::string_view event_of_program(std::string_view program) {
   for (const GroupSpec& group : program_groups()) {
@@ -375,14 +377,14 @@ std::string_view degradation(Kind kind, std::string_view tier) {
            "it is not seen";
   if (tier == "tracepoint") {
     if (kind == Kind::udp_send || kind == Kind::udp_receive)
-      return "a flow ends by being idle only; the local address is the one that the socket is bound to; of io_uring, "
-             "recvmmsg and 32-bit programs the remote end is not seen "
+      return "a flow ends by being idle only; the local address is known when the socket is bound to one, or "
+             "connected; of io_uring, recvmmsg, 32-bit programs and calls that do not ask who sent, the remote end is "
+             "not seen "
              "unless the socket is connected";
     if (kind == Kind::dns_query || kind == Kind::dns_answer)
       return "over UDP only what goes through sendto, sendmsg, sendmmsg, recvfrom and recvmsg of 64-bit programs is "
              "seen; over TCP, io_uring, 32-bit programs and sendmmsg are told without what was asked, and Multipath "
-             "TCP "
-             "is not seen";
+             "TCP is not seen";
     if (kind == Kind::accept || kind == Kind::bind || kind == Kind::unix_connect)
       return "io_uring and 32-bit programs are not seen: system call tracepoints do not show them";
     if (kind == Kind::close)

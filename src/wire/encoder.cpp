@@ -7,6 +7,8 @@
 #include <arpa/inet.h>
 #include <string.h>  // strerrorname_np, sigabbrev_np
 
+#include "wire/address.hpp"
+
 namespace nightjar {
 namespace {
 
@@ -105,7 +107,10 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
     write_text(to, field, field.show.shape == Shape::path ? join_path(text) : text, raw);
     return true;
   }
-  if (field.show.shape == Shape::ip) return write_ip(to, at);
+  if (field.show.shape == Shape::ip) {
+    if (field.show.absent == 0 && is_any_address(at)) return false;
+    return write_ip(to, at);
+  }
   const std::uint64_t value = unsigned_value(field, at);
   if (value == field.show.absent) return false;
   switch (field.show.shape) {

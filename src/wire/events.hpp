@@ -221,9 +221,15 @@ std::span<const FactInfo> all_facts();
 const FactInfo& fact_info(Fact fact);
 bool fact_applies(const FactInfo& fact, const EventInfo& event);
 
-/// The field that a bit of wire_header::incomplete stands for (enum wire_missing).
+/// An end of a flow that only user space finds missing: bits beside those of enum wire_missing.
+inline constexpr std::uint64_t missing_source_ip = 1ULL << 32;
+inline constexpr std::uint64_t missing_source_port = 1ULL << 33;
+inline constexpr std::uint64_t missing_destination_ip = 1ULL << 34;
+inline constexpr std::uint64_t missing_destination_port = 1ULL << 35;
+
+/// The field that a bit of wire_header::incomplete stands for (enum wire_missing), or one of those above.
 struct MissingBit {
-  std::uint32_t bit;
+  std::uint64_t bit;
   std::string_view field;
   bool cut;  ///< shown but cut, in place of absent
 };

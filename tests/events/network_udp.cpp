@@ -87,7 +87,9 @@ TEST(Udp, tells_a_mapped_address_as_ipv4) {
       EXPECT_EQ(at(event, "network.type"), "ipv4");
       // A receiver that is bound to any address: only the datagram says which, and not every tier sees it.
       const bool any = text_at(event, "nightjar.hook").ends_with("sock_recv_length");
-      EXPECT_EQ(at(event, "destination.ip"), any ? "0.0.0.0" : "127.0.0.1");
+      EXPECT_EQ(has_element(at(event, "nightjar.incomplete"), "destination.ip"), any);
+      EXPECT_EQ(at(event, "network.community_id").is_null(), any);
+      EXPECT_EQ(at(event, "destination.ip"), any ? json() : "127.0.0.1");
     }
   }
 }
@@ -99,6 +101,29 @@ TEST(Udp, counts_both_ways_of_a_connected_flow) {
 }
 TEST(Udp, tells_two_ports_of_one_host_apart) {
   expect_flows({"two_ports", "1"}, 2);
+}
+// What a tier does not see of an end is absent, and named: no 0.0.0.0, no port 0, no community id of these.
+TEST(Udp, names_what_it_does_not_know_of_an_end) {
+  const auto watched = udp({"unasked", "1"});
+  SKIP_IF_TOLD(watched);
+  const json& flow = watched.truth("flow");
+  std::size_t events = 0;
+  for (const char* action : {"udp_send", "udp_receive"}) {
+    for (const auto& event : watched.stream.of(action)) {
+      events++;
+      EXPECT_EQ(at(event, "destination.ip"), "127.0.0.1");
+      EXPECT_EQ(at(event, "destination.port"), flow.at("peer_port"));
+      const bool all = !at(event, "source.ip").is_null() && !at(event, "source.port").is_null();
+      EXPECT_EQ(at(event, "network.community_id").is_null(), !all) << event;
+      for (const auto& [field, is] : {std::pair<std::string, json>{"source.ip", "127.0.0.1"},
+                                      std::pair<std::string, json>{"source.port", flow.at("port")}}) {
+        const json& told = at(event, field);
+        EXPECT_EQ(told, told.is_null() ? json() : is) << event;
+        EXPECT_EQ(has_element(at(event, "nightjar.incomplete"), field), told.is_null()) << event;
+      }
+    }
+  }
+  EXPECT_EQ(events, 4U);  // a start and a summary at each end
 }
 TEST(Udp, tells_two_sockets_apart_that_use_a_port_one_after_the_other) {
   expect_flows({"reused", "1"}, 2);

@@ -115,6 +115,15 @@ static void two_ports(void) {
   tell(local_port(fd), local_port(b), 5, 10, 0, 0);
 }
 
+// Neither asks: the sender has no address of its own, the receiver does not want to know who sent.
+static void unasked(void) {
+  int server = bound("127.0.0.1", 0), fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  char block[16];
+  send_to(fd, "127.0.0.1", local_port(server), "abcdefg", 7);
+  if (read(server, block, sizeof(block)) != 7) truth_die("read");
+  tell(local_port(fd), local_port(server), 1, 7, 0, 0);
+}
+
 // The same ports twice, by two processes one after the other.
 static void reused(void) {
   int server = bound("127.0.0.1", 0);
@@ -278,6 +287,8 @@ int main(int argc, char** argv) {
     answer(1);
   else if (!strcmp(what, "two_ports"))
     two_ports();
+  else if (!strcmp(what, "unasked"))
+    unasked();
   else if (!strcmp(what, "reused"))
     reused();
   else if (!strcmp(what, "dns"))
