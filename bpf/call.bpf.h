@@ -42,6 +42,20 @@ struct {
 	__type(value, struct cgroup_scratch);
 } pool_cgroup __weak SEC(".maps");
 
+#ifdef NIGHTJAR_LEGACY /* nothing comes between: legacy.bpf.h */
+static __always_inline void give_back(struct pool_row *row)
+{
+}
+
+static __always_inline struct pool_row *take_row(__u32 kind)
+{
+	struct pool_row *row = scratch_of(&pool_scratch, 0);
+
+	if (row)
+		row->slot = 0;
+	return row;
+}
+#else
 static __always_inline void give_back(struct pool_row *row)
 {
 	__sync_fetch_and_add(&row->holders, -1);
@@ -70,6 +84,7 @@ static __always_inline struct pool_row *take_row(__u32 kind)
 	}
 	return NULL;
 }
+#endif
 
 /* Every event's record begins so. The struct ends where the tail begins: it lies at the end of `fixed`. */
 struct event_start {
@@ -79,6 +94,20 @@ struct event_start {
 
 #define record_in(row, type) ((type *)((row)->tail - sizeof(type)))
 
+#ifdef NIGHTJAR_LEGACY /* the cgroup is added last: else the compiler lays out jumps backwards */
+static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct event_start *start, __u16 kind)
+{
+	if (!begin_record(&start->hdr, kind))
+		return false;
+	fill_task(&start->task, (void *)bpf_get_current_task(), false);
+	return true;
+}
+
+static __always_inline void add_cgroup(void *ctx, struct pool_row *row, struct event_start *start)
+{
+	fill_cgroup(ctx, &start->hdr, &start->task, (void *)bpf_get_current_task(), &pool_cgroup, row->slot);
+}
+#else
 /* Header and actor: the current thread, into the record of `bytes` bytes that a row of the pool holds. Returns the size
  * of the record of its cgroup, 0 for none; -1: there is no record. Global: what a program knows of its event multiplied
  * with the ways through this is more than the verifier should look at. */
@@ -112,6 +141,11 @@ static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct 
 	return true;
 }
 
+static __always_inline void add_cgroup(void *ctx, struct pool_row *row, struct event_start *start)
+{
+}
+#endif
+
 /* Sends a record that ends `at` bytes into the tail. */
 static __always_inline void end_event(void *ctx, void *buffer, struct wire_header *hdr, __u64 fixed, __u64 at)
 {
@@ -130,6 +164,7 @@ static __always_inline bool current_in_scope(void)
 
 /* ---- What goes into a tail: each returns where the next thing goes ---- */
 
+#ifndef NIGHTJAR_LEGACY
 /* At most one path after another path. */
 static __always_inline __u64 put_pool_path(struct pool_row *row, __u64 at, __u32 fixed, struct wire_slice *slice,
 					   struct vfsmount *mnt, struct dentry *dentry, __u32 *incomplete,
@@ -145,6 +180,7 @@ static __always_inline __u64 put_pool_path(struct pool_row *row, __u64 at, __u32
 	slice->len = len;
 	return at + len;
 }
+#endif
 
 /* Text of the kernel's, or (`user`) of the caller's; at most `limit` bytes with the terminator. */
 static __always_inline __u64 put_pool_text(struct pool_row *row, __u64 at, __u32 fixed, struct wire_slice *slice,

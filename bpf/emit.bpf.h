@@ -12,6 +12,7 @@
 #include "read.bpf.h"
 #include "wire/base.h"
 
+#ifndef NIGHTJAR_LEGACY
 /* BPF_MAP_TYPE_PERF_EVENT_ARRAY in place of the ring buffers when the agent says so, before load. */
 const volatile __u32 use_ring __weak = 1;
 /* Programs have stand-ins (Feature::preemptible_tracepoints): see turn.bpf.h. */
@@ -21,6 +22,7 @@ const volatile __u32 stand_ins __weak = 0;
 const volatile __u64 sequence_base __weak = 0;
 /* The reader is woken when this many bytes wait, even if it is not idle. */
 const volatile __u64 wakeup_bytes __weak = 1 << 20;
+#endif
 
 /* fork, exec, exit and credentials have their own buffer: a storm of anything else cannot push them out. The sizes are
  * set by the agent. */
@@ -40,8 +42,13 @@ MAPPED_ARRAY(counters, WIRE_KIND_END, struct wire_counter);
 
 MAPPED_ARRAY(reader, 1, struct wire_reader);
 
+#ifdef NIGHTJAR_LEGACY
+#include "cgroup.bpf.h"
+#include "fixes.bpf.h"
+#else
 #include "scalar_rules.bpf.h"
 #include "limit.bpf.h"
+#endif
 
 /* A program and its stand-ins. */
 #define COPIES 3
@@ -55,6 +62,8 @@ MAPPED_ARRAY(reader, 1, struct wire_reader);
 		__type(key, __u32);               \
 		__type(value, record);            \
 	} name SEC(".maps")
+/* The same, of a header that several sources include. */
+#define SHARED_SCRATCH(name, record) SCRATCH(name __weak, record)
 
 static __always_inline __u32 scratch_row(int copy)
 {
@@ -126,7 +135,11 @@ static __always_inline struct wire_counter *note_loss(__u32 kind, __u64 now)
 }
 
 /* Global, as are the next: the verifier looks at it once a program, not at each place where something is sent. */
+#ifdef NIGHTJAR_LEGACY
+static __always_inline int count_loss(__u32 kind, __u64 now)
+#else
 __weak __noinline int count_loss(__u32 kind, __u64 now)
+#endif
 {
 	note_loss(kind, now);
 	return 0;
@@ -162,6 +175,7 @@ static __always_inline __u64 wakeup_flag(void *ring)
 	return BPF_RB_NO_WAKEUP;
 }
 
+#ifndef NIGHTJAR_LEGACY
 /* Two, so that a program needs no buffer but its own. */
 __weak __noinline __u64 lifecycle_wakeup(void)
 {
@@ -171,6 +185,7 @@ __weak __noinline __u64 activity_wakeup(void)
 {
 	return wakeup_flag(&activity);
 }
+#endif
 
 /* Sends the record; `size` must be bounded by the caller. False, and counted, when the buffer is full. */
 static __always_inline bool send_record(void *ctx, void *buffer, struct wire_header *hdr, __u64 size)
@@ -178,10 +193,12 @@ static __always_inline bool send_record(void *ctx, void *buffer, struct wire_hea
 	long err;
 
 	hdr->size = size;
+#ifndef NIGHTJAR_LEGACY
 	if (use_ring)
 		err = bpf_ringbuf_output(buffer, hdr, size,
 					 buffer == (void *)&lifecycle ? lifecycle_wakeup() : activity_wakeup());
 	else
+#endif
 		err = bpf_perf_event_output(ctx, buffer, BPF_F_CURRENT_CPU, hdr, size);
 	if (err) {
 		count_loss(hdr->kind, hdr->time_ns);

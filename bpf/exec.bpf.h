@@ -35,11 +35,12 @@ struct piece_scratch {
 static __always_inline bool is_memfd(struct dentry *dentry)
 {
 	char name[8] = {};
+	const char begin[8] = "memfd:";
 
 	if (BPF_CORE_READ(dentry, d_parent) != dentry)
 		return false;
 	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
-	return __builtin_memcmp(name, "memfd:", 6) == 0;
+	return __builtin_memcmp(name, begin, sizeof(name)) == 0; /* eight bytes: one compare */
 }
 
 /* The kernel id of user 0 in a user namespace, if its first range has it; else no id. */
@@ -110,15 +111,9 @@ static __always_inline void fill_session(struct process_exec *rec, struct task_s
 	}
 }
 
-/* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used.
- */
-static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task, __u32 path_row)
+/* What is known of an image without its paths and arguments. */
+static __always_inline void fill_image_facts(struct process_exec *rec, struct task_struct *task, struct file *file)
 {
-	struct process_exec *rec = &s->rec;
-	struct file *file = BPF_CORE_READ(task, mm, exe_file);
-	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-	__u64 at;
-
 	rec->flags = 0;
 	rec->old_tid = 0;
 	rec->args_count = 0;
@@ -126,12 +121,28 @@ static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_stru
 	rec->args_bytes = 0;
 	rec->env_bytes = 0;
 	__builtin_memset(&rec->executable, 0, 5 * sizeof(struct wire_slice));
-	fill_file(rec, file, dentry);
+	fill_file(rec, file, BPF_CORE_READ(file, f_path.dentry));
 	fill_capabilities(rec, task);
 	fill_session(rec, task);
+}
 
-	at = put_path(s->tail, path_row, BPF_CORE_READ(file, f_path.mnt), dentry, &rec->hdr.incomplete,
-		      WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
+static __always_inline __u64 span_of(__u64 start, __u64 end)
+{
+	return end > start ? end - start : 0;
+}
+
+#ifndef NIGHTJAR_LEGACY
+/* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used.
+ */
+static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task, __u32 path_row)
+{
+	struct process_exec *rec = &s->rec;
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	__u64 at;
+
+	fill_image_facts(rec, task, file);
+	at = put_path(s->tail, path_row, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
+		      &rec->hdr.incomplete, WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
 	rec->executable.off = sizeof(*rec);
 	rec->executable.len = at;
 	opaque(at);
@@ -143,3 +154,4 @@ static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_stru
 			 &rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
 	return at + rec->cwd.len;
 }
+#endif

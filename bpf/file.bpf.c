@@ -6,9 +6,7 @@
  * announced it with mnt_want_write before and takes it back with mnt_drop_write. An overlay calls the same functions
  * again for its layers, through mounts that the kernel holds for itself: those are not taken for the mount, and an
  * entry of another file system than the mount's is not reported. */
-#include "file.bpf.h"
-#include <asm/ptrace.h>
-#include <bpf/bpf_tracing.h>
+#include "file_args.bpf.h"
 
 enum file_op {
 	OP_MKDIR = 1,
@@ -215,9 +213,6 @@ static __always_inline int link_begins(__u64 old, __u64 new)
 	return 0;
 }
 
-/* include/uapi/linux/fs.h */
-#define RENAME_EXCHANGE 2
-
 static __always_inline int rename_begins(__u64 old_dentry, __u64 new_dentry, __u32 flags)
 {
 	struct dentry *old = (void *)old_dentry, *new = (void *)new_dentry;
@@ -249,15 +244,6 @@ static __always_inline int rename_begins(__u64 old_dentry, __u64 new_dentry, __u
 	return 0;
 }
 
-/* include/linux/fs.h */
-#define ATTR_MODE 0x1
-#define ATTR_UID 0x2
-#define ATTR_GID 0x4
-#define ATTR_SIZE 0x8
-#define ATTR_ATIME 0x10
-#define ATTR_MTIME 0x20
-#define ATTR_FILE 0x2000
-
 static __always_inline int setattr_begins(__u64 dentry, __u64 attributes)
 {
 	struct iattr *attr = (void *)attributes;
@@ -265,19 +251,9 @@ static __always_inline int setattr_begins(__u64 dentry, __u64 attributes)
 	struct file_call *call;
 	struct file_facts *f;
 	__u64 mnt = 0;
-	__u32 kind;
+	__u32 kind = setattr_kind(valid);
 
-	if (valid & ATTR_SIZE)
-		kind = WIRE_FILE_TRUNCATE;
-	else if (valid & (ATTR_UID | ATTR_GID))
-		kind = WIRE_FILE_CHOWN;
-	else if (valid & ATTR_MODE)
-		kind = WIRE_FILE_CHMOD;
-	else if (valid & (ATTR_ATIME | ATTR_MTIME))
-		kind = WIRE_FILE_UTIMES;
-	else
-		return 0;
-	if (!file_kind_wanted(kind) || !in_scope((void *)bpf_get_current_task(), false))
+	if (!kind || !file_kind_wanted(kind) || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
 	/* ftruncate announces no mount: the file has it. */
 	if (valid & ATTR_FILE) {
@@ -351,10 +327,6 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
 	})
 
 #define FENTRY_ARG(n) (ctx[n])
-#define PROBE_ARG_0 PT_REGS_PARM1(ctx)
-#define PROBE_ARG_1 PT_REGS_PARM2(ctx)
-#define PROBE_ARG_2 PT_REGS_PARM3(ctx)
-#define PROBE_ARG_3 PT_REGS_PARM4(ctx)
 
 /* What a traced function returns: where it stands depends on the number of arguments, which has changed often. Older
  * kernels have no helper for it, and there the number is `n`, plus the id mapping.
@@ -391,16 +363,6 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
 		__u64 ret = PT_REGS_RC(ctx);                                  \
 		return body;                                                  \
 	}
-
-/* Registers are always there, so both are loaded; at constant offsets, for the same reason. */
-#define PROBE_AFTER_IDMAP(without, with)              \
-	({                                            \
-		__u64 first_ = without;               \
-		__u64 second_ = with;                 \
-		opaque(first_);                       \
-		opaque(second_);                      \
-		vfs_takes_idmap() ? second_ : first_; \
-	})
 
 ENTRY(file_mount, "mnt_want_write", want_write(ctx[0]), want_write(PT_REGS_PARM1(ctx)))
 ENTRY(file_mount_of, "mnt_want_write_file", want_write(mount_of_file((struct file *)ctx[0])),
@@ -478,15 +440,6 @@ static __always_inline int rename_begins_with(__u64 renamedata)
 	return rename_begins((__u64)BPF_CORE_READ(rd, old_dentry), (__u64)BPF_CORE_READ(rd, new_dentry),
 			     BPF_CORE_READ(rd, flags));
 }
-#ifndef PT_REGS_PARM6 /* libbpf before 1.2 */
-#if defined(__TARGET_ARCH_x86)
-#define PT_REGS_PARM6(x) ((x)->r9)
-#else
-#define PT_REGS_PARM6(x) (((const struct user_pt_regs *)(x))->regs[5])
-#endif
-#endif
-/* vfs_rename(old_dir, old_dentry, new_dir, new_dentry, delegated_inode, flags) before struct renamedata. */
-#define HAS_RENAMEDATA bpf_core_type_exists(struct renamedata)
 SEC("fentry/vfs_rename") int file_rename_enter__fentry(__u64 *ctx)
 {
 	if (HAS_RENAMEDATA)

@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What the programs of the file family share: which files are looked at, how a record is made. */
 #pragma once
+#ifdef NIGHTJAR_LEGACY
+#include "scope.bpf.h"
+#else
 #include "rules.bpf.h"
+#endif
 #include "wire/file.h"
 
 /* One bit for each kind from WIRE_FILE_CREATE on: what was asked for. */
+#ifndef NIGHTJAR_LEGACY
 const volatile __u32 file_wanted __weak = ~0U;
+#endif
 
 static __always_inline bool file_kind_wanted(__u32 kind)
 {
@@ -105,6 +111,7 @@ struct file_facts {
 	char old_name[NAME_BYTES];
 };
 
+#ifndef NIGHTJAR_LEGACY
 #define LINK_TEXT_BYTES 4096 /* PATH_MAX */
 struct file_scratch {
 	struct file_facts facts;
@@ -124,6 +131,7 @@ static __always_inline struct file_scratch *file_scratch_at(__u32 row)
 	opaque(r); /* or the check would be merged with the caller's, behind the addition */
 	return (void *)r->bytes;
 }
+#endif
 
 static __always_inline void begin_facts(struct file_facts *f)
 {
@@ -167,6 +175,7 @@ static __always_inline void deleted_fact(struct file_facts *f, struct dentry *de
 		f->flags |= WIRE_FILE_DELETED;
 }
 
+#ifndef NIGHTJAR_LEGACY /* legacy_file.bpf.c has its own, in pieces */
 /* Walks the paths. Returns how much of the tail is used; -1: the row does not exist. Global, so that the verifier
  * checks it once. */
 __weak __noinline int resolve_file(__u32 row, __u32 kind)
@@ -361,6 +370,7 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 	if (size <= sizeof(*rec) + FILE_TAIL_BYTES)
 		send_record(ctx, &activity, &rec->hdr, size);
 }
+#endif
 
 /* What a function returned that gives a pointer: the verifier allows no arithmetic on it. */
 static __always_inline bool is_error_pointer(__u64 ret)
@@ -392,20 +402,15 @@ static __always_inline void file_facts_of(struct file_facts *f, struct file *fil
 	deleted_fact(f, (void *)f->dentry);
 }
 
-static __always_inline int open_ends(void *ctx, __u64 ret)
+/* What an open that succeeded is, if it is wanted; else 0. `created`: known from elsewhere. */
+static __always_inline __u32 open_kind(struct file *file, const bool created)
 {
-	struct file *file = (void *)ret;
-	struct file_scratch *s;
-	struct inode *inode;
-	__u32 mode, flags, kind;
-	__u64 mnt;
-	int row;
+	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	__u32 mode = BPF_CORE_READ(file, f_mode);
+	__u32 flags = BPF_CORE_READ(file, f_flags);
+	__u32 kind;
 
-	if (!ret || is_error_pointer(ret) || !in_scope((void *)bpf_get_current_task(), false))
-		return 0;
-	mode = BPF_CORE_READ(file, f_mode);
-	flags = BPF_CORE_READ(file, f_flags);
-	if (mode & FMODE_CREATED || flags & O_TMPFILE_BIT)
+	if (mode & FMODE_CREATED || flags & O_TMPFILE_BIT || created)
 		kind = WIRE_FILE_CREATE;
 	else if (mode & FMODE_WRITE)
 		kind = WIRE_FILE_OPEN_WRITE;
@@ -413,12 +418,24 @@ static __always_inline int open_ends(void *ctx, __u64 ret)
 		kind = WIRE_FILE_OPEN_READ;
 	else
 		return 0;
-	if (!file_kind_wanted(kind))
+	if (!file_kind_wanted(kind) || !is_storage(BPF_CORE_READ(inode, i_mode)) ||
+	    is_pseudo(BPF_CORE_READ(inode, i_sb)) || is_internal((void *)mount_of_file(file)))
 		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
-	mnt = mount_of_file(file);
-	if (!is_storage(BPF_CORE_READ(inode, i_mode)) || is_pseudo(BPF_CORE_READ(inode, i_sb)) ||
-	    is_internal((void *)mnt))
+	return kind;
+}
+
+#ifndef NIGHTJAR_LEGACY
+static __always_inline int open_ends(void *ctx, __u64 ret)
+{
+	struct file *file = (void *)ret;
+	struct file_scratch *s;
+	__u32 kind;
+	int row;
+
+	if (!ret || is_error_pointer(ret) || !in_scope((void *)bpf_get_current_task(), false))
+		return 0;
+	kind = open_kind(file, false);
+	if (!kind)
 		return 0;
 	row = take_scratch(kind);
 	if (row < 0)
@@ -426,10 +443,11 @@ static __always_inline int open_ends(void *ctx, __u64 ret)
 	s = file_scratch_at(row);
 	if (s) {
 		begin_facts(&s->facts);
-		s->facts.open_flags = flags;
+		s->facts.open_flags = BPF_CORE_READ(file, f_flags);
 		file_facts_of(&s->facts, file);
 		send_file(ctx, row, kind);
 	}
 	give_scratch(row);
 	return 0;
 }
+#endif

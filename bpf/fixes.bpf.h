@@ -33,6 +33,24 @@ struct kernfs_node___plain_parent {
 	struct kernfs_node *parent;
 };
 
+struct task_struct___before_5_5 {
+	__u64 real_start_time;
+};
+struct pid_link___before_4_19 {
+	struct pid *pid;
+};
+struct task_struct___before_4_19 {
+	struct pid_link___before_4_19 pids[1];
+};
+union kernfs_node_id {
+	struct {
+		__u32 ino;
+	};
+};
+struct kernfs_node___before_5_5 {
+	union kernfs_node_id id;
+};
+
 struct cgroup___ancestor_pointers {
 	struct cgroup *ancestors[1];
 };
@@ -146,6 +164,47 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	if (bpf_core_field_exists(struct kernfs_node___rcu_parent, __parent))
 		return BPF_CORE_READ((struct kernfs_node___rcu_parent *)node, __parent);
 	return BPF_CORE_READ((struct kernfs_node___plain_parent *)node, parent);
+}
+
+/* CLOCK_BOOTTIME. Linux kernel commit cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime") (in v5.5).
+ */
+static __always_inline __u64 start_ns_of(struct task_struct *task, const bool direct)
+{
+	if (bpf_core_field_exists(struct task_struct, start_boottime))
+		return KREAD(task, start_boottime);
+	return BPF_CORE_READ((struct task_struct___before_5_5 *)task, real_start_time);
+}
+
+/* A number of the task that an array in task_struct leads to: before Linux kernel commit 2c4704756cab ("pids: Move the
+ * pgrp and session pid pointers from task_struct to signal_struct") (in v4.19), where threads share their leader's. */
+static __always_inline struct pid *linked_pid(struct task_struct *task, __u32 type)
+{
+	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct pid_link___before_4_19 *link = (void *)leader +
+					      bpf_core_field_offset(struct task_struct___before_4_19, pids) +
+					      (__u64)type * bpf_core_type_size(struct pid_link___before_4_19);
+
+	return BPF_CORE_READ(link, pid);
+}
+
+/* The thread's own. Same commit. */
+static __always_inline struct pid *pid_of(struct task_struct *task)
+{
+	struct pid_link___before_4_19 *link;
+
+	if (bpf_core_field_exists(struct task_struct, thread_pid))
+		return BPF_CORE_READ(task, thread_pid);
+	link = (void *)task + bpf_core_field_offset(struct task_struct___before_4_19, pids);
+	return BPF_CORE_READ(link, pid);
+}
+
+/* Linux kernel commit 67c0496e87d1 ("kernfs: convert kernfs_node->id from union kernfs_node_id to u64") (in v5.5):
+ * before, the inode number was the lower half, and what stat(2) shows. */
+static __always_inline __u64 kernfs_id(struct kernfs_node *node)
+{
+	if (bpf_core_field_exists(struct kernfs_node, id))
+		return BPF_CORE_READ(node, id);
+	return BPF_CORE_READ((struct kernfs_node___before_5_5 *)node, id.ino);
 }
 
 /* The id of the ancestor at `level`, which must not be deeper than the cgroup itself.

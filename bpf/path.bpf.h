@@ -56,9 +56,12 @@ static __always_inline __u32 end_walk(volatile struct path_walk *walk, __u8 *bas
 
 	if (walk->failed)
 		return 0;
-	if (at == start && at < limit) {
-		base[at] = 0;
-		at++;
+	if (at == start) {
+		opaque(at); /* or the bound would be checked of the one, and the other used */
+		if (at < limit) {
+			base[at] = 0;
+			at++;
+		}
 	}
 	return at - start;
 }
@@ -68,10 +71,13 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 	return (void *)mnt - bpf_core_field_offset(struct mount, mnt);
 }
 
-/* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets
- * another's half-walked path (the agent sets max_entries). */
 #define PATH_LIMIT 8192
 #define PATH_BYTES (PATH_LIMIT + NAME_BYTES)
+
+#ifndef NIGHTJAR_LEGACY /* which has no calls: legacy_path.bpf.h */
+
+/* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets
+ * another's half-walked path (the agent sets max_entries). */
 struct path_row {
 	struct path_walk walk;
 	__u8 bytes[PATH_BYTES];
@@ -180,18 +186,22 @@ static __always_inline __u32 put_path(__u8 *to, __u32 row, struct vfsmount *mnt,
 	return len;
 }
 
+#endif
+
 /* The same for a cgroup: kernfs nodes up to the root of the hierarchy. */
 #define CGROUP_COMPONENTS 32
 static __always_inline __u32 walk_kernfs(volatile struct path_walk *walk, __u8 *base, __u64 limit,
 					 struct kernfs_node *node)
 {
 	begin_walk(walk, 0);
-	for (int i = 0; i < CGROUP_COMPONENTS; i++) {
+	UNROLLED for (int i = 0; i < CGROUP_COMPONENTS; i++)
+	{
 		struct kernfs_node *parent = kernfs_parent(node);
 
-		if (!parent || !put_component(walk, base, limit, BPF_CORE_READ(node, name)))
-			break;
+		STOP_UNLESS(parent);
+		STOP_UNLESS(put_component(walk, base, limit, BPF_CORE_READ(node, name)));
 		node = parent;
 	}
+	LOOP_END;
 	return end_walk(walk, base, 0, limit);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* fork, exec and exit. One body for each event; the programs at the end are the hooks it can be attached to. */
 #include "exec.bpf.h"
+#include "fork_exit.bpf.h"
 #include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
 #include <bpf/bpf_tracing.h>
 
@@ -9,36 +10,6 @@ const volatile __u32 want_env = 0; /* send the environment after argv; user spac
 SCRATCH(exec_scratch, struct exec_scratch);
 SCRATCH(piece_scratch, struct piece_scratch);
 SCRATCH(exec_cgroup, struct cgroup_scratch);
-SCRATCH(fork_scratch, struct process_fork);
-SCRATCH(fork_cgroup, struct cgroup_scratch);
-SCRATCH(exit_scratch, struct process_exit);
-SCRATCH(exit_cgroup, struct cgroup_scratch);
-
-/* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
-
-static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64 clone_flags, const bool direct,
-				     const int copy)
-{
-	struct task_struct *creator = (void *)bpf_get_current_task();
-	struct process_fork *rec;
-
-	if ((clone_flags & CLONE_THREAD) || (KREAD(child, flags) & PF_KTHREAD))
-		return 0;
-	if (already_done(KREAD(child, pid), WIRE_PROCESS_FORK, copy) || !fork_in_scope(creator, child, direct))
-		return 0;
-	mark_done(KREAD(child, pid), WIRE_PROCESS_FORK, copy);
-	rec = scratch_of(&fork_scratch, copy);
-	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
-		return 0;
-	fill_task(&rec->task, child, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup, copy);
-	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
-	rec->clone_flags = clone_flags;
-	rec->creator_pid = BPF_CORE_READ(creator, tgid);
-	rec->pad0 = 0;
-	send_record(ctx, &lifecycle, &rec->hdr, sizeof(*rec));
-	return 0;
-}
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
 
@@ -90,11 +61,6 @@ static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, _
 		}
 	}
 	return s->done;
-}
-
-static __always_inline __u64 span_of(__u64 start, __u64 end)
-{
-	return end > start ? end - start : 0;
 }
 
 /* argv and, behind it in memory, the environment: both lie where the kernel put them, in the new image's stack. */
@@ -193,77 +159,6 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	if (size > sizeof(*rec) + sizeof(s->tail))
 		size = sizeof(*rec) + sizeof(s->tail);
 	send_record(ctx, &lifecycle, &rec->hdr, size);
-	return 0;
-}
-
-/* ---- exit: sched_process_exit(task), every thread; a process ends with its last ---- */
-
-struct ended_key {
-	__u64 start_ns;
-	__u32 pid;
-	__u32 pad0;
-};
-
-/* Two threads that end at once can both see that none is left (signal->live was decremented by both before): the first
- * to put the process here reports it. */
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, struct ended_key);
-	__type(value, __u32);
-} ended SEC(".maps");
-
-static __always_inline int exit_body(void *ctx, struct task_struct *task, const bool direct, const int copy)
-{
-	struct task_struct *leader = KREAD(task, group_leader);
-	struct signal_struct *signal = KREAD(task, signal);
-	struct process_exit *rec;
-
-	if (KREAD(signal, live.counter) > 0 || (KREAD(task, flags) & PF_KTHREAD) ||
-	    already_done(KREAD(task, pid), WIRE_PROCESS_EXIT, copy) || !in_scope(task, direct))
-		return 0;
-	mark_done(KREAD(task, pid), WIRE_PROCESS_EXIT, copy);
-	if (KREAD(signal, nr_threads) > 1) {
-		struct ended_key key = { .start_ns = KREAD(leader, start_boottime), .pid = KREAD(task, tgid) };
-		__u32 one = 1;
-
-		if (bpf_map_update_elem(&ended, &key, &one, BPF_NOEXIST))
-			return 0;
-	}
-	rec = scratch_of(&exit_scratch, copy);
-	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_EXIT))
-		return 0;
-	fill_task(&rec->task, task, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup, copy);
-	/* What wait(2) will say: Linux kernel, wait_task_zombie(). */
-	if (KREAD(signal, flags) & SIGNAL_GROUP_EXIT)
-		rec->status = KREAD(signal, group_exit_code);
-	else
-		rec->status = KREAD(leader, exit_code);
-	rec->pad0 = 0;
-	/* signal_struct holds the sum of the threads that were released; this one and a leader that ended before are
-	 * not among them. */
-	rec->utime_ns = KREAD(signal, utime) + KREAD(task, utime);
-	rec->stime_ns = KREAD(signal, stime) + KREAD(task, stime);
-	rec->run_ns = KREAD(signal, sum_sched_runtime) + KREAD(task, se.sum_exec_runtime);
-	rec->max_rss_kb = KREAD(signal, maxrss) * 4;
-	rec->read_bytes = ~0ULL;
-	rec->write_bytes = ~0ULL;
-	if (bpf_core_field_exists(struct task_io_accounting, read_bytes)) {
-		rec->read_bytes = KREAD(signal, ioac.read_bytes) + KREAD(task, ioac.read_bytes);
-		rec->write_bytes = KREAD(signal, ioac.write_bytes) + KREAD(task, ioac.write_bytes);
-	}
-	if (KREAD(task, pid) != KREAD(task, tgid)) {
-		rec->utime_ns += KREAD(leader, utime);
-		rec->stime_ns += KREAD(leader, stime);
-		rec->run_ns += KREAD(leader, se.sum_exec_runtime);
-		if (bpf_core_field_exists(struct task_io_accounting, read_bytes)) {
-			rec->read_bytes += KREAD(leader, ioac.read_bytes);
-			rec->write_bytes += KREAD(leader, ioac.write_bytes);
-		}
-	}
-	send_record(ctx, &lifecycle, &rec->hdr, sizeof(*rec));
-	leave_scope(rec->task.pid);
 	return 0;
 }
 

@@ -7,6 +7,9 @@
 #pragma once
 #include "kernel.bpf.h"
 #include <bpf/bpf_helpers.h>
+#ifdef NIGHTJAR_LEGACY
+#include "legacy.bpf.h"
+#endif
 #include <bpf/bpf_core_read.h>
 
 #define ARROW_1(p, a) (p)->a
@@ -28,6 +31,32 @@
 		__type(key, __u32);                \
 		__type(value, row);                \
 	} name __weak SEC(".maps")
+
+/* In the legacy tier loops have no backward jump. There STOP_UNLESS is a jump that the compiler does not see through:
+ * it would lay the end of a loop before its later rounds. */
+#ifdef NIGHTJAR_LEGACY
+#define UNROLLED _Pragma("clang loop unroll(full)")
+#define STOP_UNLESS(condition)                                                                 \
+	do {                                                                                   \
+		__u64 go_ = (condition) ? 1 : 0;                                               \
+		asm volatile goto("if %0 == 0 goto %l[loop_over]" : : "r"(go_) : : loop_over); \
+	} while (0)
+#define LOOP_END \
+	loop_over:
+/* The same at the beginning of a function. */
+#define RETURN_UNLESS(condition) STOP_UNLESS(condition)
+#define RETURNS LOOP_END return
+#else
+#define UNROLLED
+#define STOP_UNLESS(condition) \
+	if (!(condition))      \
+	break
+#define LOOP_END
+#define RETURN_UNLESS(condition) \
+	if (!(condition))        \
+	return
+#define RETURNS
+#endif
 
 /* Keeps the compiler from proving things about a number in a register that the verifier then cannot see. */
 #define opaque(x) asm volatile("" : "+r"(x))

@@ -4,9 +4,11 @@
 #pragma once
 #include "task.bpf.h"
 
+#ifndef NIGHTJAR_LEGACY
 const volatile __u32 scope_mode __weak = WIRE_SCOPE_ALL;
 const volatile __u64 scope_cgroup __weak = 0;       /* id */
 const volatile __u32 scope_cgroup_level __weak = 0; /* depth below the hierarchy's root */
+#endif
 
 /* More processes than most machines run; one that does not fit is counted (counters[WIRE_SCOPE_FULL]), not silently
  * left out. */
@@ -21,9 +23,25 @@ static __always_inline bool cgroup_in_scope(struct task_struct *task)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
 
+#ifdef NIGHTJAR_LEGACY
+	/* What a cgroup knows of its ancestors has another meaning before 5.5: so up to 16 levels below the given
+	 * one. */
+	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	__u64 wanted = scope_cgroup;
+
+#define LEVEL_UP                                \
+	STOP_UNLESS(node);                      \
+	STOP_UNLESS(kernfs_id(node) != wanted); \
+	node = kernfs_parent(node);
+#define FOUR_LEVELS_UP LEVEL_UP LEVEL_UP LEVEL_UP LEVEL_UP
+	/* The compiler does not unroll a loop here. */
+	FOUR_LEVELS_UP FOUR_LEVELS_UP FOUR_LEVELS_UP FOUR_LEVELS_UP LOOP_END;
+	return node && kernfs_id(node) == wanted;
+#else
 	if (BPF_CORE_READ(cgroup, level) < (int)scope_cgroup_level)
 		return false;
 	return cgroup_ancestor_id(cgroup, scope_cgroup_level) == scope_cgroup;
+#endif
 }
 
 static __always_inline struct wire_scope_entry *scope_entry(struct task_struct *task, const bool direct)
@@ -31,7 +49,7 @@ static __always_inline struct wire_scope_entry *scope_entry(struct task_struct *
 	__u32 tgid = KREAD(task, tgid);
 	struct wire_scope_entry *entry = bpf_map_lookup_elem(&scope_tree, &tgid);
 
-	if (!entry || (entry->start_ns && entry->start_ns != KREAD(task, group_leader, start_boottime)))
+	if (!entry || (entry->start_ns && entry->start_ns != start_ns_of(KREAD(task, group_leader), direct)))
 		return NULL;
 	return entry;
 }
@@ -56,7 +74,7 @@ static __always_inline void enter_scope(struct task_struct *leader, const bool d
 	struct wire_scope_entry entry = {};
 	__u32 tgid = KREAD(leader, tgid);
 
-	entry.start_ns = KREAD(leader, start_boottime);
+	entry.start_ns = start_ns_of(leader, direct);
 	if (bpf_map_update_elem(&scope_tree, &tgid, &entry, BPF_ANY))
 		count_loss(WIRE_SCOPE_FULL, bpf_ktime_get_boot_ns());
 }

@@ -15,7 +15,7 @@ static __always_inline void write_cgroup(struct seq_file *seq, struct task_struc
 	struct cgroup_scratch *s = scratch_of(&snapshot_cgroup, 0);
 	__u64 len;
 
-	out->cgroup_id = BPF_CORE_READ(node, id);
+	out->cgroup_id = kernfs_id(node);
 	if (!s || !out->cgroup_id)
 		return;
 	__builtin_memset(&s->rec.hdr, 0, sizeof(s->rec.hdr));

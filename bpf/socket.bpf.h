@@ -6,7 +6,9 @@
 #include <bpf/bpf_endian.h>
 
 /* bpf_get_socket_cookie can be called here: versions of the same programs differ in it only. */
+#ifndef NIGHTJAR_LEGACY
 const volatile __u32 socket_cookies __weak = 0;
+#endif
 
 #define DNS_PORT 53
 /* include/linux/socket.h */

@@ -9,7 +9,7 @@ static __always_inline void fill_target(struct wire_target *out, struct task_str
 	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
 
 	out->pid = BPF_CORE_READ(task, tgid);
-	out->start_ns = BPF_CORE_READ(leader, start_boottime);
+	out->start_ns = start_ns_of(leader, false);
 	out->pad0 = 0;
 	__builtin_memset(out->comm, 0, sizeof(out->comm));
 	bpf_probe_read_kernel_str(out->comm, sizeof(out->comm), &leader->comm);
@@ -19,7 +19,7 @@ static __always_inline void fill_target(struct wire_target *out, struct task_str
 static __always_inline void fill_target_by_number(struct wire_target *out, __u32 *incomplete, __u32 number)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	struct pid *pid = pid_of(task);
 
 	__builtin_memset(out, 0, sizeof(*out));
 	if (BPF_CORE_READ(pid, level) == 0)

@@ -12,7 +12,7 @@ struct innermost_pid {
 static __always_inline struct innermost_pid innermost_pid_of(struct task_struct *task)
 {
 	struct innermost_pid result = {};
-	struct pid *pid = BPF_CORE_READ(task, thread_pid);
+	struct pid *pid = pid_of(task);
 	__u32 level = BPF_CORE_READ(pid, level);
 	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 			    (__u64)level * bpf_core_type_size(struct upid);
@@ -25,7 +25,8 @@ static __always_inline struct innermost_pid innermost_pid_of(struct task_struct 
 /* The root-namespace number of the process group or session of a thread group; 0: none. */
 static __always_inline __u32 signal_pid_nr(struct task_struct *task, int type)
 {
-	struct pid *pid = BPF_CORE_READ(task, signal, pids[type]);
+	struct pid *pid = bpf_core_field_exists(struct signal_struct, pids) ? BPF_CORE_READ(task, signal, pids[type])
+									    : linked_pid(task, type - 1);
 
 	return pid ? BPF_CORE_READ(pid, numbers[0].nr) : 0;
 }
@@ -53,8 +54,8 @@ static __always_inline void fill_task(struct wire_task *out, struct task_struct 
 	const struct cred *cred = KREAD(task, real_cred);
 	struct innermost_pid own = innermost_pid_of(leader);
 
-	out->start_ns = KREAD(leader, start_boottime);
-	out->parent_start_ns = KREAD(parent, group_leader, start_boottime);
+	out->start_ns = start_ns_of(leader, direct);
+	out->parent_start_ns = start_ns_of(KREAD(parent, group_leader), direct);
 	out->pid = KREAD(task, tgid);
 	out->tid = KREAD(task, pid);
 	out->vpid = own.nr;
@@ -87,13 +88,51 @@ struct cgroup_scratch {
 	__u8 tail[CGROUP_PATH_LIMIT + NAME_BYTES];
 };
 
+#ifdef NIGHTJAR_LEGACY
+/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `s` is the caller's own. */
+static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					     struct task_struct *task, struct cgroup_scratch *s)
+{
+	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	__u64 id = kernfs_id(node);
+	__u32 one = 1;
+	__u64 lost;
+	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
+
+	out->cgroup_id = id;
+	RETURN_UNLESS(id);
+	RETURN_UNLESS(!bpf_map_lookup_elem(&cgroups_seen, &id));
+	RETURN_UNLESS(s);
+	if (!s) /* what the compiler sees */
+		return;
+	RETURN_UNLESS(begin_record(&s->rec.hdr, WIRE_CGROUP));
+	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */
+	s->rec.id = id;
+	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
+	opaque(len);
+	lost = 1;
+	if (len) {
+		opaque(len); /* one check, of the number itself: the compiler would make it one of the number - 1 */
+		if (len <= sizeof(s->tail)) {
+			s->rec.path.off = sizeof(s->rec);
+			s->rec.path.len = len;
+			lost = !send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len);
+		}
+	}
+	opaque(lost); /* or the compiler lays out a backward jump, which the legacy tier must not have */
+	if (!lost)
+		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
+	hdr->incomplete |= lost * WIRE_MISSING_CGROUP;
+	RETURNS;
+}
+#else
 /* Sets out->cgroup_id. Returns the size of the record of the cgroup's path in `s`, to be sent before the event if this
  * is the first time that it is seen; else 0. */
 static __always_inline __u64 make_cgroup_record(struct wire_header *hdr, struct wire_task *out,
 						struct task_struct *task, struct cgroup_scratch *s)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
-	__u64 id = BPF_CORE_READ(node, id);
+	__u64 id = kernfs_id(node);
 	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
 
 	out->cgroup_id = id;
@@ -138,6 +177,7 @@ static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr,
 	if (s)
 		send_cgroup_record(ctx, hdr, s, size);
 }
+#endif
 
 /* The same with the calling program's own scratch. */
 static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,

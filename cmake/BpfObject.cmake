@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# add_bpf_object(<target> OUTPUT <file.bpf.o> SOURCES <a.bpf.c>...)
+# add_bpf_object(<target> OUTPUT <file.bpf.o> SOURCES <a.bpf.c>... [LEGACY <b.bpf.c>...])
 #
 # Compiles each source for BPF with CO-RE relocations, links them into one object (bpftool gen object), and strips DWARF but
 # keeps BTF. The object's path is the target's property BPF_OBJECT. Headers are tracked through -MD.
@@ -16,9 +16,9 @@ else()
 endif()
 
 function(add_bpf_object target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "OUTPUT" "SOURCES;INCLUDES")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "OUTPUT" "SOURCES;LEGACY;INCLUDES")
   set(parts "")
-  foreach(source IN LISTS arg_SOURCES)
+  foreach(source IN LISTS arg_SOURCES arg_LEGACY)
     get_filename_component(stem "${source}" NAME)
     string(REGEX REPLACE "\\.c$" ".part.o" part "${stem}")
     set(part "${CMAKE_CURRENT_BINARY_DIR}/${target}.${part}")
@@ -26,9 +26,15 @@ function(add_bpf_object target)
     foreach(dir IN LISTS arg_INCLUDES)
       list(APPEND includes -I "${dir}")
     endforeach()
+    # LEGACY: for kernels before 5.1, which lack the 32-bit jumps of v3. Blocks stay in the order of the source, or the
+    # compiler lays out jumps backwards, which a verifier without loops may take for one.
+    set(machine -mcpu=v3)
+    if(source IN_LIST arg_LEGACY)
+      set(machine -mcpu=v2 -mllvm -disable-block-placement)
+    endif()
     add_custom_command(
       OUTPUT "${part}"
-      COMMAND "${BPF_CLANG}" -target bpf -mcpu=v3 -std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter
+      COMMAND "${BPF_CLANG}" -target bpf ${machine} -std=gnu11 -g -O2 -Wall -Wextra -Werror -Wno-unused-parameter
               -Wno-missing-braces -D__TARGET_ARCH_${NIGHTJAR_BPF_ARCH} ${includes}
               -I "${CMAKE_SOURCE_DIR}" -idirafter "/usr/include/${CMAKE_LIBRARY_ARCHITECTURE}"
               "-ffile-prefix-map=${CMAKE_SOURCE_DIR}=." -MD -MT "${part}" -MF "${part}.d"

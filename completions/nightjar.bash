@@ -31,7 +31,7 @@ _nightjar() {
         compopt -o nospace
         ;;
       --transport) words="auto ringbuf perf" ;;
-      --program-tier) words="auto btf kprobe tracepoint" ;;
+      --program-tier) words="auto btf kprobe tracepoint legacy" ;;
       *) compopt -o default && return ;;
     esac
   fi

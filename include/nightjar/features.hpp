@@ -30,13 +30,20 @@ enum class Feature : std::uint8_t {
   lsm,                      ///< BPF LSM programs can be loaded (5.7, CONFIG_BPF_LSM)
   preemptible_tracepoints,  ///< a task can be preempted in a tracepoint's program, and the kernel then skips the
                             ///< program for others (7.0): a thing to work around
+  global_data,              ///< .rodata, .data and .bss (5.2)
+  large_programs,           ///< programs of more than 4,096 instructions (5.2)
+  bounded_loops,            ///< jumps backwards (5.3)
+  probe_read_kernel,        ///< bpf_probe_read_kernel and its kin (5.5)
+  mapped_arrays,            ///< arrays that user space maps, BPF_F_MMAPABLE (5.5)
+  boot_clock,               ///< bpf_ktime_get_boot_ns (5.8)
 };
 
-inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::preemptible_tracepoints) + 1;
+inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::boot_clock) + 1;
 
 NIGHTJAR_API std::string_view to_string(Feature feature);
 
-/// The feature of that name, or not_found with the nearest name in its text.
+/// The feature of that name or of a usual other spelling ("ringbuf", "rawtp", "globaldata"), or not_found with the
+/// nearest name in its text.
 NIGHTJAR_API Result<Feature> feature_from_string(std::string_view name);
 
 /// A probe's answer. Only yes and no are remembered; unknown is asked again.

@@ -235,6 +235,7 @@ Result<bool> Collector::turn(int signals) {
     next_losses_ns_ = now + losses_every_ns;
     tell_limits(now, false);
     NIGHTJAR_CHECK(tell_losses());
+    NIGHTJAR_CHECK(sensor_->keep_clock());
     pipeline_.refresh_names();
   }
   if (now >= next_flows_ns_) {

@@ -26,6 +26,12 @@ constexpr Feature all_features[] = {
     Feature::lsm,
     Feature::task_storage,
     Feature::preemptible_tracepoints,
+    Feature::global_data,
+    Feature::large_programs,
+    Feature::bounded_loops,
+    Feature::probe_read_kernel,
+    Feature::mapped_arrays,
+    Feature::boot_clock,
 };
 
 std::string_view answer_word(Answer answer) {

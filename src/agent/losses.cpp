@@ -35,6 +35,7 @@ void LossCounter::resume(std::span<const std::uint64_t> told) {
 
 template <class F>
 void LossCounter::for_each_cell(F&& visit) {
+  counters_.refresh();
   for (std::uint32_t kind = 0; kind < WIRE_KIND_END; ++kind) happened_[kind] = lost_[kind] = suppressed_[kind] = 0;
   for (std::uint32_t row = 0; row < counters_.entries(); ++row) {
     const wire_counter cell = *counters_.at<wire_counter>(row);

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "nightjar/mapped_array.hpp"
+#include "agent/shared_array.hpp"
 #include "wire/base.h"
 
 namespace nightjar {
@@ -23,7 +23,7 @@ struct Loss {
 
 class LossCounter {
  public:
-  explicit LossCounter(const MappedArray& counters) : counters_(counters) {}
+  explicit LossCounter(SharedArray& counters) : counters_(counters) {}
 
   /// What was lost since the last call.
   std::vector<Loss> look();
@@ -44,7 +44,7 @@ class LossCounter {
   template <class F>
   void for_each_cell(F&& visit);
 
-  const MappedArray& counters_;  // row: cpu * WIRE_KIND_END + kind (bpf/emit.bpf.h)
+  SharedArray& counters_;  // row: cpu * WIRE_KIND_END + kind (bpf/emit.bpf.h)
   std::uint64_t happened_[WIRE_KIND_END] = {};
   std::uint64_t lost_[WIRE_KIND_END] = {};
   std::uint64_t suppressed_[WIRE_KIND_END] = {};

@@ -9,6 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "agent/config.hpp"
+#include "agent/settings.hpp"
 
 namespace nightjar {
 namespace {
@@ -173,11 +174,7 @@ class Parser {
       }
       options_.sensor = NIGHTJAR_TRY(effective_options(options_.config_path, options_.given));
     }
-    for (const std::string& name : without_) {
-      auto feature = feature_from_string(name);
-      if (!feature) return std::move(feature).error().in("--without " + name);
-      options_.sensor.without.insert(*feature);
-    }
+    for (const std::string& list : without_) NIGHTJAR_CHECK(add_without(options_.sensor, list, "--without"));
     if (options_.command == Command::watch) {
       options_.sensor.scope.what = Scope::What::tree;
       options_.sensor.scope.text = "tree of the command";

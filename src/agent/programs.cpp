@@ -65,6 +65,36 @@ ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent
   return version;
 }
 
+/// The programs of a chain of tail calls, in the order of enum legacy_slot (bpf/legacy_path.bpf.h).
+void add_chain(ProgramVersion& version, const std::string& stem, const std::string& map) {
+  std::uint32_t slot = 0;
+  for (const char* step : {"_walk", "_next", "_last"})
+    version.programs.push_back(Program(stem + step + "__legacy").tail_call(map, slot++));
+}
+
+ProgramVersion legacy_version(std::vector<Program> programs) {
+  return ProgramVersion(std::string(legacy_tier), std::move(programs))
+      .require(Feature::kprobe)
+      .require(Feature::tracepoint)
+      .require(Feature::perf_buffer);
+}
+
+ProgramVersion legacy_process_version() {
+  ProgramVersion version = legacy_version({Program("process_exec_bprm__legacy"), Program("process_fork__legacy"),
+                                           Program("process_exec__legacy"), Program("process_exit__legacy")});
+  add_chain(version, "process_exec", "legacy_exec_calls");
+  return version;
+}
+
+ProgramVersion legacy_rare_version() {
+  std::vector<Program> programs;
+  for (const char* name : {"namespace_unshare__legacy", "namespace_unshare__legacy_enter", "namespace_setns__legacy",
+                           "namespace_setns__legacy_enter", "memory_ptrace__legacy", "memory_ptrace__legacy_enter",
+                           "memory_ptrace__legacy_target_more", "memory_ptrace__legacy_link_more"})
+    programs.push_back(Program(name).optional());
+  return legacy_version(std::move(programs));
+}
+
 GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events) {
   GroupSpec group{name, {}, {}, false};
   for (const HookedEvent& event : events) group.events.push_back({event.kind, event.stem});
@@ -73,7 +103,8 @@ GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events
                         .require(Feature::kprobe),
                     version_of("btf", events, &HookedEvent::btf).require(Feature::fentry),
                     version_of("kprobe", events, &HookedEvent::kprobe).require(Feature::kprobe),
-                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint)};
+                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint),
+                    legacy_rare_version()};
   return group;
 }
 
@@ -183,6 +214,7 @@ const std::vector<GroupSpec>& program_groups() {
            ProgramVersion("tracepoint", {Program("process_fork__raw_tp"), Program("process_exec__raw_tp"),
                                          Program("process_exit__raw_tp"), snapshot})
                .require(Feature::raw_tracepoint),
+           legacy_process_version(),
        },
        true},
       {"exec_failed",
@@ -193,10 +225,10 @@ const std::vector<GroupSpec>& program_groups() {
        false},
       group_of("rare", rare_events()),
       {"tcp",
-       {{Kind::connect, "net_state"},
+       {{Kind::connect, "net_state", {}, "net_state_call"},
         {Kind::accept, "net_accept"},
-        {Kind::close, "net_state", "net_accept"},
-        {Kind::listen, "net_state"}},
+        {Kind::close, "net_state", "net_accept", "net_state_call"},
+        {Kind::listen, "net_state", {}, "net_listen"}},
        {
            tcp_version("btf",
                        {Program("net_received_more__fentry").optional(), Program("net_accept__fentry"),
@@ -225,6 +257,9 @@ const std::vector<GroupSpec>& program_groups() {
                "tracepoint",
                {Program("net_accept__exit_accept"), Program("net_accept__exit_accept4"), Program("net_state__raw_tp")},
                false),
+           // The tracepoint of changes of state came with 4.16.
+           legacy_version({Program("net_accept__legacy"), Program("net_listen__legacy"), Program("net_state__legacy")}),
+           legacy_version({Program("net_accept__legacy"), Program("net_state_call__legacy")}),
        },
        false},
       {"udp",
@@ -342,7 +377,7 @@ std::string_view event_of_program(std::string_view program) {
 }
 
 const std::vector<std::string_view>& tier_names() {
-  static const std::vector<std::string_view> names = {"btf", "kprobe", "tracepoint"};
+  static const std::vector<std::string_view> names = {"btf", "kprobe", "tracepoint", legacy_tier};
   return names;
 }
 
@@ -350,11 +385,37 @@ Result<ProgramBlueprint> probes_blueprint() {
   return ProgramBlueprint::from_bytes(std::span(nightjar_probes_begin, nightjar_probes_end), "nightjar.bpf.o");
 }
 
-std::string_view absence(Kind /*kind*/) {
-  return "no tracepoint shows it";
+std::string_view absence(Kind /*kind*/, std::string_view tier) {
+  return tier == legacy_tier ? "the legacy tier has no program for it" : "no tracepoint shows it";
 }
 
+namespace {
+
+std::string_view legacy_degradation(Kind kind) {
+  switch (kind) {
+    case Kind::exec:
+      return "no hook shows the scripts of a #! chain: they are looked up after the exec and checked against its argv; "
+             "of argv and environment 2.1 MiB are told, of a path about 560 components";
+    case Kind::unshare:
+    case Kind::setns:
+    case Kind::ptrace:
+      return "32-bit programs are not seen";
+    case Kind::connect:
+    case Kind::accept:
+      return "a change that an interrupt brings while another program of the sensor runs on that CPU is missed";
+    case Kind::close:
+      return "a change that an interrupt brings while another program of the sensor runs on that CPU is missed; a "
+             "socket that another process got through a unix socket is told of whoever had it before, unless that "
+             "process closes it";
+    default:
+      return {};
+  }
+}
+
+}  // namespace
+
 std::string_view degradation(Kind kind, std::string_view tier) {
+  if (tier == legacy_tier) return legacy_degradation(kind);
   if (kind == Kind::exec && tier == "tracepoint")
     return "no hook shows the scripts of a #! chain: they are looked up after the exec and checked against its argv";
   if (kind == Kind::exec_failed) return "32-bit programs are not seen: system call tracepoints do not show them";

@@ -60,8 +60,16 @@ const std::vector<std::string_view>& tier_names();
 /// The BPF object inside this executable.
 Result<ProgramBlueprint> probes_blueprint();
 
+/// The last rung: programs for kernels from 4.14 on. They write into perf buffers only, so it is for all groups or for
+/// none.
+inline constexpr std::string_view legacy_tier = "legacy";
+
+/// What every tier but `legacy` needs.
+inline constexpr Feature modern_features[] = {Feature::global_data, Feature::large_programs, Feature::bounded_loops,
+                                              Feature::probe_read_kernel, Feature::mapped_arrays, Feature::boot_clock};
+
 /// Why a tier has no program for an event at all.
-std::string_view absence(Kind kind);
+std::string_view absence(Kind kind, std::string_view tier);
 
 /// What a tier cannot tell about an event although its hook is there; empty: nothing is missing.
 std::string_view degradation(Kind kind, std::string_view tier);

@@ -92,6 +92,21 @@ std::vector<Program> write_call_programs(bool slots) {
   return programs;
 }
 
+ProgramVersion legacy_file_version() {
+  ProgramVersion version(std::string(legacy_tier), {});
+  std::uint32_t slot = 0;
+  for (const char* step : {"walk", "next", "last"}) {
+    version.programs.push_back(
+        Program("file_chain_" + std::string(step) + "__legacy").tail_call("legacy_file_calls", slot++));
+  }
+  for (const char* stem :
+       {"file_mount_enter", "file_mount_of_enter", "file_open_enter", "file_create_enter", "file_create",
+        "file_delete_enter", "file_delete", "file_rename_enter", "file_rename", "file_setattr_enter", "file_setattr"})
+    version.programs.emplace_back(std::string(stem) + "__legacy");
+  version.programs.emplace_back("file_open__legacy", std::vector<std::string>{"do_filp_open", "do_file_open"});
+  return version.require(Feature::kprobe).require(Feature::perf_buffer);
+}
+
 }  // namespace
 
 GroupSpec file_group() {
@@ -117,6 +132,7 @@ GroupSpec file_group() {
               ProgramVersion("kprobe", file_programs(false, true)).require(Feature::kprobe),
               ProgramVersion("kprobe", file_programs(false, false)).require(Feature::kprobe),
               ProgramVersion("tracepoint", file_call_programs()).require(Feature::tp_btf),
+              legacy_file_version(),
           },
           false};
 }

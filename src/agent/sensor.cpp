@@ -5,6 +5,8 @@
 #include <atomic>
 #include <bit>
 
+#include <time.h>
+
 #include <linux/bpf.h>
 
 #include "agent/cgroup_scope.hpp"
@@ -59,7 +61,9 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "rule_counts",
                                             "exec_times",
                                             "image_verdicts",
-                                            "cgroup_verdicts"};
+                                            "cgroup_verdicts",
+                                            "settings",
+                                            "legacy_scratch"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -75,6 +79,15 @@ bool asks_rules_in_kernel(const SensorOptions& options) {
   return options.filter && options.pin.empty();
 }
 
+/// CLOCK_BOOTTIME - CLOCK_MONOTONIC
+std::uint64_t boot_offset_ns() {
+  timespec monotonic{};
+  clock_gettime(CLOCK_MONOTONIC, &monotonic);
+  const std::uint64_t boot = boot_clock_ns();
+  return boot - (static_cast<std::uint64_t>(monotonic.tv_sec) * 1'000'000'000U +
+                 static_cast<std::uint64_t>(monotonic.tv_nsec));
+}
+
 template <class T>
 void constant(GroupOptions& options, std::string name, const T& value) {
   const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -84,20 +97,23 @@ void constant(GroupOptions& options, std::string name, const T& value) {
 }  // namespace
 
 Result<ReaderPage> ReaderPage::map(const Map& reader) {
-  return ReaderPage(NIGHTJAR_TRY(MappedArray::of(reader)));
+  return ReaderPage(NIGHTJAR_TRY(SharedArray::of(reader)));
 }
 
+// A copy's reader has perf buffers only, which wake it by themselves.
 void ReaderPage::going_idle() {
-  std::atomic_ref(page_.at<wire_reader>(0)->idle).store(1);
+  if (!page_.is_copy()) std::atomic_ref(page_.at<wire_reader>(0)->idle).store(1);
 }
 void ReaderPage::busy() {
-  std::atomic_ref(page_.at<wire_reader>(0)->idle).store(0);
+  if (!page_.is_copy()) std::atomic_ref(page_.at<wire_reader>(0)->idle).store(0);
 }
 void ReaderPage::use_rules(std::uint32_t rules) {
   std::atomic_ref(page_.at<wire_reader>(0)->rules).store(rules);
 }
 void ReaderPage::next_epoch() {
   std::atomic_ref(page_.at<wire_reader>(0)->epoch).fetch_add(1);
+  // When it cannot be written, the next losses are told with the time of the first one.
+  (void)page_.write_back(0);
 }
 
 Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogSink log, Pins* pins) {
@@ -119,7 +135,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   features_ = Features(without_what_needs_btf(options.without));
   if (!features_.has(Feature::bpf))
     return Error(errc::unsupported, "this kernel has no bpf(2): " + features_.ask(Feature::bpf).why);
-  if (options.transport == Transport::perf) {
+  NIGHTJAR_CHECK(choose_programs(options, log));
+  if (legacy_ || options.transport == Transport::perf) {
     ring_ = false;
   } else if (!features_.has(Feature::ring_buffer)) {
     const std::string why = features_.ask(Feature::ring_buffer).why;
@@ -141,6 +158,43 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
   if (options.pin.empty()) rule_room_ = room_for(rules, options.reloads);
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
+  auto loaded = load_groups(blueprint, options, log);
+  if (!options.pin.empty()) return loaded;
+  if (loaded) return open_rules(rules, log);
+  if (legacy_ || options.tier != "auto" || options.transport == Transport::ring_buffer ||
+      loaded.error().code() != errc::unsupported || !groups_.empty())
+    return loaded;
+  // A kernel may refuse what none of the features tells of.
+  if (log) log(LogLevel::warning, "falling back to the legacy tier: " + to_string(loaded.error()));
+  legacy_ = true;
+  ring_ = false;
+  shared_.clear();
+  coverage_.clear();
+  auto again = load_groups(blueprint, options, log);
+  return again ? open_rules(rules, log) : std::move(loaded);
+}
+
+Result<> Sensor::choose_programs(const SensorOptions& options, const LogSink& log) {
+  legacy_ = options.tier == legacy_tier;
+  std::string lacks;
+  for (const Feature feature : modern_features) {
+    if (legacy_) break;
+    const FeatureAnswer& answer = features_.ask(feature);
+    if (answer.answer == Answer::no)
+      lacks += (lacks.empty() ? "" : "; ") + std::string(to_string(feature)) + ": " + answer.why;
+  }
+  if (!lacks.empty() && options.tier != "auto")
+    return Error(errc::unsupported, "--program-tier " + options.tier + " needs what this kernel lacks: " + lacks);
+  if (!lacks.empty()) {
+    legacy_ = true;
+    if (log) log(LogLevel::info, "using the legacy tier: this kernel lacks " + lacks);
+  }
+  if (legacy_ && options.transport == Transport::ring_buffer)
+    return Error(errc::unsupported, "--transport ringbuf: the legacy tier has perf buffers only");
+  return {};
+}
+
+Result<> Sensor::load_groups(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log) {
   for (const GroupSpec& spec : program_groups()) {
     const auto any = [&spec](const std::set<Kind>& kinds) {
       return std::any_of(spec.events.begin(), spec.events.end(),
@@ -168,9 +222,7 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
-  NIGHTJAR_CHECK(open_maps(options));
-  if (!options.pin.empty()) return {};
-  return open_rules(rules, log);
+  return open_maps(options);
 }
 
 Result<> Sensor::open_rules(const PathRules& rules, const LogSink& log) {
@@ -238,6 +290,20 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   group.maps["scratch_rows"].max_entries = pool;
   group.maps["scratch_taken"].max_entries = pool;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
+  legacy_settings_ = {.sequence_base = sequence_base_,
+                      .boot_offset_ns = legacy_settings_.boot_offset_ns,
+                      .scope_cgroup = scope_cgroup_,
+                      .scope_mode = static_cast<std::uint32_t>(options.scope.what),
+                      .scope_cgroup_level = scope_level_,
+                      .want_env = std::uint32_t{!options.environment.empty()},
+                      .file_wanted = file_wanted};
+  if (legacy_) {
+    group.before_attach = [this](const LoadedGroup& loaded) -> Result<> {
+      legacy_settings_.boot_offset_ns = boot_offset_ns();
+      const Map settings = NIGHTJAR_TRY(loaded.map("settings"));
+      return settings.set(std::uint32_t{0}, legacy_settings_);
+    };
+  }
   for (const std::string_view name : {"lifecycle", "activity"}) {
     MapSettings& map = group.maps[std::string(name)];
     if (ring_) {
@@ -261,6 +327,7 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
   for (const ProgramVersion& version : spec.versions) {
     // A forced tier concerns the groups that have tiers; a group with one way only has no choice.
     const bool tiered = spec.versions.size() > 1;
+    if (legacy_ != (version.name == legacy_tier)) continue;
     if (tiered && options.tier != "auto" && options.tier != version.name) continue;
     const ProgramVersion wanted = spec.essential ? version : only_wanted(version, spec, options.wanted);
     auto proved = proved_part(wanted, types_.left_out);
@@ -268,15 +335,21 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
       unproved.push_back(std::move(proved).error());
       continue;
     }
+    if (legacy_) {
+      versions.push_back(std::move(*proved));
+      continue;
+    }
     const ProgramVersion dispatched = dispatch_.through(*proved, blueprint);
     versions.push_back(with_stand_ins(dispatched, is_preemptible()));
   }
   if (versions.empty() && !unproved.empty()) return std::move(unproved.front());
+  if (versions.empty() && legacy_)
+    return Error(errc::unsupported, std::string(absence(spec.events.front().kind, legacy_tier)));
   ProgramGroup group(group_options(spec, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
   for (const ProgramVersion& version : versions) {
-    if (version.name == loaded->version()) dispatch_.loaded(version);
+    if (!legacy_ && version.name == loaded->version()) dispatch_.loaded(version);
   }
   if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
   keep_shared(*loaded);
@@ -327,8 +400,8 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     }
     if (first == nullptr) {
       const std::string why = left_out(row, false);
-      coverage_.push_back(
-          {row.kind, "absent", "", group.version(), why.empty() ? std::string(absence(row.kind)) : why});
+      coverage_.push_back({row.kind, "absent", "", group.version(),
+                           why.empty() ? std::string(absence(row.kind, group.version())) : why});
     } else if (refused != nullptr) {
       coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
     } else {
@@ -346,9 +419,10 @@ void Sensor::cover_absent(const GroupSpec& spec, const std::string& state, const
 
 Result<> Sensor::open_maps(const SensorOptions& options) {
   for (const Map& map : shared_) {
-    if (map.name() == "counters") counters_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
+    if (map.name() == "counters") counters_.emplace(NIGHTJAR_TRY(SharedArray::of(map)));
     if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
       scope_tree_ = NIGHTJAR_TRY(map.duplicate());
+    if (map.name() == "settings") settings_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flows") flows_ = NIGHTJAR_TRY(map.duplicate());
     if (map.name() == "flow_counts") flow_counts_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
     if (map.name() == "limits") limits_.emplace(NIGHTJAR_TRY(MappedArray::of(map)));
@@ -391,6 +465,16 @@ std::string_view Sensor::hook(Kind kind) const {
     if (known == kind) return hook;
   }
   return {};
+}
+
+Result<> Sensor::keep_clock() {
+  // Two clocks are never read at the same time: less than this is no change.
+  constexpr std::uint64_t noise_ns = 1'000'000;
+  if (!settings_) return {};
+  const std::uint64_t now = boot_offset_ns();
+  if (now - legacy_settings_.boot_offset_ns + noise_ns <= 2 * noise_ns) return {};
+  legacy_settings_.boot_offset_ns = now;
+  return settings_->set(std::uint32_t{0}, legacy_settings_);
 }
 
 Result<std::vector<std::byte>> Sensor::snapshot() {

@@ -15,12 +15,13 @@
 #include "agent/pins.hpp"
 #include "agent/programs.hpp"
 #include "agent/scalar_rules.hpp"
+#include "agent/shared_array.hpp"
 #include "agent/syscall_dispatch.hpp"
 #include "nightjar/event_source.hpp"
 #include "nightjar/log.hpp"
-#include "nightjar/mapped_array.hpp"
 #include "nightjar/program_group.hpp"
 #include "wire/base.h"
+#include "wire/legacy.h"
 #include "wire/network.h"
 
 namespace nightjar {
@@ -34,7 +35,9 @@ struct Coverage {
   std::string reason;  ///< of degraded, absent and off
 };
 
-/// The page that the BPF programs and the agent share (map "reader").
+/// The page that the BPF programs and the agent share (map "reader"). Where the kernel maps no arrays (before 5.5) what
+/// the programs must know is written through bpf(2); there they only use perf buffers, which wake the agent by
+/// themselves.
 class ReaderPage {
  public:
   static Result<ReaderPage> map(const Map& reader);
@@ -47,8 +50,8 @@ class ReaderPage {
   void next_epoch();
 
  private:
-  explicit ReaderPage(MappedArray page) : page_(std::move(page)) {}
-  MappedArray page_;
+  explicit ReaderPage(SharedArray page) : page_(std::move(page)) {}
+  SharedArray page_;
 };
 
 class Sensor {
@@ -70,7 +73,7 @@ class Sensor {
 
   std::vector<EventSource>& sources() { return sources_; }
   ReaderPage& reader() { return *reader_; }
-  [[nodiscard]] const MappedArray& counters() const { return *counters_; }
+  [[nodiscard]] SharedArray& counters() { return *counters_; }
   /// Null unless the scope is a tree.
   [[nodiscard]] const Map* scope_tree() const { return scope_tree_ ? &*scope_tree_ : nullptr; }
   /// Null unless UDP flows are counted; the sockets: unless this tier sees them go.
@@ -93,6 +96,10 @@ class Sensor {
   /// Empty where this kernel has no task iterator.
   Result<std::vector<std::byte>> snapshot();
 
+  /// To be called every second or so: the machine may have been suspended, which the programs of the legacy tier cannot
+  /// see.
+  [[nodiscard]] Result<> keep_clock();
+
   /// Detaches and unloads every program. What the buffers and counters hold stays readable.
   void detach() { groups_.clear(); }
   /// An agent before this one loaded it.
@@ -113,6 +120,10 @@ class Sensor {
   Result<> adopt(const SensorOptions& options, Pins& pins);
   Result<> forget_cgroups();
   void keep_shared(const LoadedGroup& group);
+  /// Whether the programs of the legacy tier are to be used from the beginning.
+  [[nodiscard]] Result<> choose_programs(const SensorOptions& options, const LogSink& log);
+  /// All groups, in the tiers that were chosen.
+  Result<> load_groups(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log);
   Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                       const LogSink& log);
   GroupOptions group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
@@ -130,6 +141,8 @@ class Sensor {
   KernelTypesSource types_;
   bool ring_ = true;
   bool adopted_ = false;
+  bool legacy_ = false;
+  wire_legacy_settings legacy_settings_{};
   bool sees_scripts_ = false;
   std::string tier_;
   std::uint64_t sequence_base_ = 0;
@@ -138,7 +151,7 @@ class Sensor {
   std::uint32_t scope_level_ = 0;
   // Maps before groups: groups are destroyed (and detached) first.
   std::vector<Map> shared_;
-  std::optional<MappedArray> counters_;
+  std::optional<SharedArray> counters_;
   std::optional<Map> scope_tree_, flows_, udp_sockets_;
   std::optional<ReaderPage> reader_;
   RuleRoom rule_room_;
@@ -151,6 +164,7 @@ class Sensor {
   std::vector<EventSource> sources_;
   std::vector<Coverage> coverage_;
   std::vector<std::pair<Kind, std::string>> hooks_;
+  std::optional<Map> settings_;  ///< of the legacy tier
 };
 
 }  // namespace nightjar

@@ -89,18 +89,27 @@ Result<> set_transport(SensorOptions& options, const Values& values, const std::
 Result<> set_tier(SensorOptions& options, const Values& values, const std::string& name) {
   const auto& tiers = tier_names();
   if (values.back() != "auto" && std::find(tiers.begin(), tiers.end(), values.back()) == tiers.end())
-    return wrong(name, values.back(), "auto, btf, kprobe or tracepoint");
+    return wrong(name, values.back(), "auto, btf, kprobe, tracepoint or legacy");
   options.tier = values.back();
   return {};
 }
 
-Result<> set_without(SensorOptions& options, const Values& values, const std::string& name) {
-  options.without.clear();
-  for (const std::string& value : values) {
-    auto feature = feature_from_string(value);
-    if (!feature) return std::move(feature).error().in(name + " " + value);
+}  // namespace
+
+Result<> add_without(SensorOptions& options, std::string_view list, const std::string& name) {
+  for (const std::string& one : split_list(list)) {
+    auto feature = feature_from_string(one);
+    if (!feature) return std::move(feature).error().in(name + " " + one);
     options.without.insert(*feature);
   }
+  return {};
+}
+
+namespace {
+
+Result<> set_without(SensorOptions& options, const Values& values, const std::string& name) {
+  options.without.clear();
+  for (const std::string& value : values) NIGHTJAR_CHECK(add_without(options, value, name));
   return {};
 }
 
@@ -204,8 +213,8 @@ constexpr Setting settings[] = {
      once, of_both, fixed, set_rate_limit},
     {text, "transport", "--transport", "NAME", "auto", "Channel from the kernel: auto, ringbuf or perf.", once, of_both,
      fixed, set_transport},
-    {text, "program_tier", "--program-tier", "NAME", "auto", "Kind of hooks: auto, btf, kprobe or tracepoint.", once,
-     of_both, fixed, set_tier},
+    {text, "program_tier", "--program-tier", "NAME", "auto", "Kind of hooks: auto, btf, kprobe, tracepoint or legacy.",
+     once, of_both, fixed, set_tier},
     {list, "without", "--without", "FEATURE", "", "Act as if this kernel lacked FEATURE (see nightjar doctor).",
      repeats, of_both, fixed, set_without},
     {text, "btf", "--btf", "PATH", "", "Kernel types from this file.", once, of_both, fixed, set_btf},

@@ -34,6 +34,9 @@ std::string event_names();
 /// The parts of "a,b,c"; empty ones are left out.
 std::vector<std::string> split_list(std::string_view list);
 
+/// Acts as if the kernel lacked the features of the list "a,b". invalid or not_found, with the nearest name.
+Result<> add_without(SensorOptions& options, std::string_view list, const std::string& name);
+
 /// The events that `names` names. invalid, with the nearest name, for one that there is not.
 Result<> select_events(const std::vector<std::string>& names, SensorOptions& options, const std::string& name);
 

@@ -33,7 +33,7 @@ Result<> check_wanted(const Atlas& atlas, const LookupRequest& request) {
   std::string missing;
   std::size_t count = 0;
   for (const Want& want : request.wanted->all) {
-    if (atlas.wanted().contains(want)) continue;
+    if (atlas.wanted().contains(want) || request.wanted->last_resort.contains(want)) continue;
     if (++count <= 3) missing += (missing.empty() ? "" : ", ") + want.text();
   }
   if (count == 0) return {};

@@ -163,6 +163,11 @@ Want read_relocation(const LocalTypes& types, std::uint32_t type_id, std::string
   return want;
 }
 
+/// Asked of a flavour NAME___before_RELEASE.
+bool is_last_resort(const LocalTypes& types, std::uint32_t type_id) {
+  return types.string(types.at(types.bare(type_id, false)).name_off).find("___before_") != std::string_view::npos;
+}
+
 struct Function {
   std::string name;
   std::uint64_t begin, end;
@@ -258,7 +263,7 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
                                              value_at<std::uint32_t>(ext, 28), "CO-RE relocations"));
   const auto functions = functions_of(elf);
   WantedSet wanted;
-  std::set<Want> read;
+  std::set<Want> read, usual;
   if (records.empty()) return wanted;
   const auto record_size = value_at<std::uint32_t>(records, 0);
   if (record_size < 16) return corrupt("CO-RE relocations have an unknown size");
@@ -284,10 +289,12 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
       const bool asked = relocation == Relocation::field_exists || relocation == Relocation::type_exists ||
                          relocation == Relocation::value_exists;
       (asked ? wanted.only_asked : read).insert(want);
+      (is_last_resort(types, value_at<std::uint32_t>(block, one + 4)) ? wanted.last_resort : usual).insert(want);
       wanted.all.insert(std::move(want));
     }
   }
   for (const Want& want : read) wanted.only_asked.erase(want);
+  for (const Want& want : usual) wanted.last_resort.erase(want);
   add_callees(wanted.by_function, calls_of(elf, functions));
   return wanted;
 }

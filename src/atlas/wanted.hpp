@@ -31,6 +31,9 @@ struct WantedSet {
   std::map<std::string, std::set<Want>> by_function;
   /// Those that no function reads: they are only asked whether they exist.
   std::set<Want> only_asked;
+  /// Of `all`: the shape that older kernels have, read where no newer one is there (flavours NAME___before_RELEASE). A
+  /// pack of newer kernels need not keep it: where it is missing, and the newer one too, the program is not loaded.
+  std::set<Want> last_resort;
 };
 
 /// Of an ELF object with .BTF and .BTF.ext. Fails with corrupt.

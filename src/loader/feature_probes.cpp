@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstring>
 #include <initializer_list>
+#include <span>
+#include <vector>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -134,6 +136,77 @@ Result<> probe_tracepoint() {
   return set_program(event, program);
 }
 
+Result<UniqueFd> load(std::span<const bpf_insn> code, bpf_prog_type type = BPF_PROG_TYPE_TRACEPOINT) {
+  bpf_prog_load_opts options{};
+  options.sz = sizeof(options);
+  options.attempts = 5;
+  return opened("load a program", ::bpf_prog_load(type, nullptr, "GPL", code.data(), code.size(), &options));
+}
+
+constexpr bpf_insn instruction(unsigned code, unsigned to, unsigned from, int offset, int value) {
+  bpf_insn made{};
+  made.code = static_cast<std::uint8_t>(code);
+  made.dst_reg = to & 0xFU;
+  made.src_reg = from & 0xFU;
+  made.off = static_cast<std::int16_t>(offset);
+  made.imm = value;
+  return made;
+}
+constexpr bpf_insn set_zero(unsigned to) {
+  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, 0);
+}
+constexpr bpf_insn leave = instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+
+Result<> probe_global_data() {
+  const UniqueFd map = NIGHTJAR_TRY(make_map(BPF_MAP_TYPE_ARRAY, 4, 32, 1));
+  const std::array code{instruction(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_VALUE, 0, map.get()),
+                        instruction(0, 0, 0, 0, 16), instruction(BPF_ST | BPF_MEM | BPF_DW, 1, 0, 0, 42), set_zero(0),
+                        leave};
+  NIGHTJAR_CHECK(load(code));
+  return {};
+}
+
+Result<> probe_large_programs() {
+  std::vector<bpf_insn> code(4096, set_zero(0));  // BPF_MAXINSNS
+  code.push_back(leave);
+  NIGHTJAR_CHECK(load(code));
+  return {};
+}
+
+Result<> probe_bounded_loops() {
+  const std::array code{instruction(BPF_ALU64 | BPF_MOV | BPF_K, 1, 0, 0, 10),
+                        instruction(BPF_ALU64 | BPF_SUB | BPF_K, 1, 0, 0, 1),
+                        instruction(BPF_JMP | BPF_JNE | BPF_K, 1, 0, -2, 0), set_zero(0), leave};
+  NIGHTJAR_CHECK(load(code));
+  return {};
+}
+
+Result<> probe_probe_read_kernel() {
+  const std::array code{instruction(BPF_ALU64 | BPF_MOV | BPF_X, 1, BPF_REG_10, 0, 0),
+                        instruction(BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, -8),
+                        instruction(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 8),
+                        set_zero(3),
+                        instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_probe_read_kernel),
+                        set_zero(0),
+                        leave};
+  NIGHTJAR_CHECK(load(code));
+  return {};
+}
+
+Result<> probe_boot_clock() {
+  const std::array code{instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_ktime_get_boot_ns), set_zero(0), leave};
+  NIGHTJAR_CHECK(load(code));
+  return {};
+}
+
+Result<> probe_mapped_arrays() {
+  bpf_map_create_opts options{};
+  options.sz = sizeof(options);
+  options.map_flags = BPF_F_MMAPABLE;
+  NIGHTJAR_CHECK(make_map(BPF_MAP_TYPE_ARRAY, 4, 8, 1, &options));
+  return {};
+}
+
 Result<> probe_task_storage() {
   const LibbpfCapture quiet;
   const BtfHandle types(::btf__new_empty());
@@ -228,6 +301,18 @@ std::map<Feature, FeatureAnswer> probe(Feature feature) {
       return {{feature, answer(probe_kprobe())}};
     case Feature::tracepoint:
       return {{feature, answer(probe_tracepoint())}};
+    case Feature::global_data:
+      return {{feature, answer(probe_global_data())}};
+    case Feature::large_programs:
+      return {{feature, answer(probe_large_programs())}};
+    case Feature::bounded_loops:
+      return {{feature, answer(probe_bounded_loops())}};
+    case Feature::probe_read_kernel:
+      return {{feature, answer(probe_probe_read_kernel())}};
+    case Feature::mapped_arrays:
+      return {{feature, answer(probe_mapped_arrays())}};
+    case Feature::boot_clock:
+      return {{feature, answer(probe_boot_clock())}};
     case Feature::task_storage:
       return {{feature, answer(probe_task_storage())}};
     case Feature::tp_btf:

@@ -24,7 +24,22 @@ constexpr std::array<std::string_view, feature_count> names{"bpf",
                                                             "task_iterator",
                                                             "task_storage",
                                                             "lsm",
-                                                            "preemptible_tracepoints"};
+                                                            "preemptible_tracepoints",
+                                                            "global_data",
+                                                            "large_programs",
+                                                            "bounded_loops",
+                                                            "probe_read_kernel",
+                                                            "mapped_arrays",
+                                                            "boot_clock"};
+
+/// As people and other tools call them.
+constexpr std::pair<std::string_view, Feature> aliases[] = {
+    {"ringbuf", Feature::ring_buffer},           {"perfbuf", Feature::perf_buffer},
+    {"rawtp", Feature::raw_tracepoint},          {"raw_tp", Feature::raw_tracepoint},
+    {"globaldata", Feature::global_data},        {"largeprograms", Feature::large_programs},
+    {"boundedloops", Feature::bounded_loops},    {"loops", Feature::bounded_loops},
+    {"read_kernel", Feature::probe_read_kernel}, {"mmapable_arrays", Feature::mapped_arrays},
+};
 
 }  // namespace
 
@@ -36,6 +51,9 @@ std::string_view to_string(Feature feature) {
 Result<Feature> feature_from_string(std::string_view name) {
   for (std::size_t index = 0; index < names.size(); ++index) {
     if (names.at(index) == name) return static_cast<Feature>(index);
+  }
+  for (const auto& [alias, feature] : aliases) {
+    if (alias == name) return feature;
   }
   return Error(errc::not_found,
                "no feature " + text::quoted(name) + text::did_you_mean(name, std::vector(names.begin(), names.end())));

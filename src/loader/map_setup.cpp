@@ -95,11 +95,16 @@ Result<> apply(bpf_map* map, const std::string& name, const MapSettings& setting
 }  // namespace
 
 Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std::set<std::string, std::less<>>& used,
-                     const Features& features, std::vector<std::string>& remarks) {
+                     Features& features, std::vector<std::string>& remarks) {
   bpf_map* map = nullptr;
   while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
-    if (::bpf_map__is_internal(map)) continue;
     const std::string name = ::bpf_map__name(map);
+    if (::bpf_map__is_internal(map)) {
+      // As libbpf does by itself on a kernel without: a program that uses one is then refused.
+      if (features.pretends_without(Feature::global_data))
+        NIGHTJAR_CHECK(checked(name, "autocreate", ::bpf_map__set_autocreate(map, false)));
+      continue;
+    }
     if (!used.contains(name) && ::bpf_map__type(map) != BPF_MAP_TYPE_STRUCT_OPS) {
       NIGHTJAR_CHECK(checked(name, "autocreate", ::bpf_map__set_autocreate(map, false)));
       continue;
@@ -107,6 +112,9 @@ Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std:
     if (const auto settings = options.maps.find(name); settings != options.maps.end()) {
       NIGHTJAR_CHECK(apply(map, name, settings->second, remarks));
     }
+    const std::uint32_t flags = ::bpf_map__map_flags(map);
+    if ((flags & BPF_F_MMAPABLE) != 0 && !features.has(Feature::mapped_arrays))
+      NIGHTJAR_CHECK(checked(name, "flags", ::bpf_map__set_map_flags(map, flags & ~std::uint32_t{BPF_F_MMAPABLE})));
     const auto feature = feature_of(static_cast<std::uint32_t>(::bpf_map__type(map)));
     if (feature && features.pretends_without(*feature)) {
       return Error(errc::unsupported,

@@ -11,10 +11,10 @@
 namespace nightjar {
 
 /// Applies the settings to an object that is open and not yet loaded, and turns off every map that is not in `used`
-/// (global data stays). What is rounded is told in `remarks`. Fails with invalid (a shared map that does not fit),
-/// unsupported (a type that `features` pretends not to have), or system.
+/// (global data stays, unless `features` pretends not to have it). What is rounded is told in `remarks`. Fails with
+/// invalid (a shared map that does not fit), unsupported (a type that `features` pretends not to have), or system.
 Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std::set<std::string, std::less<>>& used,
-                     const Features& features, std::vector<std::string>& remarks);
+                     Features& features, std::vector<std::string>& remarks);
 
 /// Fails with invalid when a setting is for a map that the blueprint lacks; the nearest name is suggested.
 Result<> check_map_names(const ProgramBlueprint& blueprint, const GroupOptions& options);
