@@ -202,12 +202,13 @@ static __always_inline __u64 legacy_string(struct legacy_work *w, __u64 at, cons
 	if (at > end)
 		return at;
 	n = string ? bpf_probe_read_str(w->tail + at, limit, string) : 0;
-	opaque(n);
-	if (!n || n > limit) {
-		*incomplete |= missing;
-		n = 0;
-	}
 	slice->off = sizeof(struct process_exec) + at;
+	opaque(n); /* two comparisons: of one, on n - 1, the verifier takes no bound for n */
+	if (n > limit)
+		n = 0;
+	opaque(n);
+	if (!n)
+		*incomplete |= missing;
 	slice->len = n;
 	return at + n;
 }

@@ -84,7 +84,12 @@ void expect_exchange(const std::string& what, const std::string& type) {
   EXPECT_EQ(at(connect, "nightjar.net.outcome"), "established");
   EXPECT_EQ(at(connect, "network.community_id"), at(accept, "network.community_id"));
   for (const auto& close : watched.stream.of("close")) EXPECT_EQ(at(close, "nightjar.net.outcome"), "closed");
+  const json& coverage = at(watched.stream.events.front(), "nightjar.coverage");
   for (const char* action : {"bind", "listen"}) {
+    if (std::string_view(action) == "bind" && text_at(at(coverage, "connect"), "tier") == "legacy") {
+      EXPECT_EQ(text_at(at(coverage, action), "state"), "absent");
+      continue;
+    }
     const auto events = watched.stream.of(action);
     ASSERT_EQ(events.size(), 1U) << action;
     EXPECT_EQ(at(events[0], "source.ip"), watched.truth("listen").at("ip"));

@@ -326,7 +326,7 @@ class Machine:
     kernel_options: str = ""  # more of its command line
 
     def command(self, kernel, initrd, folder):
-        append = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off nowatchdog random.trust_cpu=on"
+        append = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check nowatchdog random.trust_cpu=on"
         if self.kernel_options:
             append += " " + self.kernel_options
         # If we are killed, so is the guest.
