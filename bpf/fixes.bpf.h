@@ -187,15 +187,38 @@ static __always_inline struct pid *linked_pid(struct task_struct *task, __u32 ty
 	return BPF_CORE_READ(link, pid);
 }
 
+/* In the next two, 4.19's verifier follows both ways of a jump on a number other than the one that it knows
+ * (is_branch_taken came with 4.20), and would meet the relocations of the older shape, which failed: it leaves before.
+ * `gone` is a 1 of its own, about which the first jump said nothing. */
+
 /* The thread's own. Same commit. */
 static __always_inline struct pid *pid_of(struct task_struct *task)
 {
+	__u64 newer = bpf_core_field_exists(struct task_struct, thread_pid), gone = newer;
 	struct pid_link___before_4_19 *link;
 
-	if (bpf_core_field_exists(struct task_struct, thread_pid))
+	opaque(newer);
+	opaque(gone);
+	if (newer)
 		return BPF_CORE_READ(task, thread_pid);
+	if (gone == 1)
+		return NULL;
 	link = (void *)task + bpf_core_field_offset(struct task_struct___before_4_19, pids);
 	return BPF_CORE_READ(link, pid);
+}
+
+/* The process group's or session's. Same commit. */
+static __always_inline struct pid *signal_pid(struct task_struct *task, int type)
+{
+	__u64 newer = bpf_core_field_exists(struct signal_struct, pids), gone = newer;
+
+	opaque(newer);
+	opaque(gone);
+	if (newer)
+		return BPF_CORE_READ(task, signal, pids[type]);
+	if (gone == 1)
+		return NULL;
+	return linked_pid(task, type - 1);
 }
 
 /* Linux kernel commit 67c0496e87d1 ("kernfs: convert kernfs_node->id from union kernfs_node_id to u64") (in v5.5):

@@ -243,7 +243,25 @@ int process_exec_last__legacy(void *ctx)
 		at = legacy_string(w, at, LEGACY_WALK_END + NAME_BYTES + FILENAME_BYTES, INTERPRETER_BYTES,
 				   &rec->interpreter, interp, &rec->hdr.incomplete, WIRE_MISSING_INTERPRETER);
 	}
-	at = legacy_arguments(ctx, w, task, at);
+	w->begin = at;
+	bpf_tail_call(ctx, &legacy_exec_calls, LEGACY_ARGS);
+	count_loss(w->kind, bpf_ktime_get_boot_ns());
+	return 0;
+}
+
+/* A program of its own: what is known after the strings, multiplied with all pieces, is more than a verifier of 128 Ki
+ * steps looks at. */
+SEC("tracepoint")
+int process_exec_args__legacy(void *ctx)
+{
+	struct legacy_work *w = legacy_work();
+	struct process_exec *rec;
+	__u64 at;
+
+	if (!w)
+		return 0;
+	rec = legacy_record(w, struct process_exec);
+	at = legacy_arguments(ctx, w, (void *)bpf_get_current_task(), w->begin);
 	opaque(at);
 	if (at > LEGACY_TAIL)
 		at = LEGACY_TAIL;

@@ -5,7 +5,8 @@
 #include "exec.bpf.h"
 #include "file.bpf.h"
 
-/* The kernel allows 32 tail calls in a chain (MAX_TAIL_CALL_CNT): two walks and three programs around them. */
+/* The kernel allows 32 tail calls in a chain (MAX_TAIL_CALL_CNT): two walks, and the programs between and after them.
+ */
 #define LEGACY_STRIDES 14
 #define LEGACY_STEPS 40
 
@@ -14,6 +15,7 @@ enum legacy_slot {
 	LEGACY_WALK = 0,
 	LEGACY_NEXT = 1, /* after the first path */
 	LEGACY_LAST = 2, /* after the last */
+	LEGACY_ARGS = 3, /* of an exec: after that */
 	LEGACY_SLOTS
 };
 
@@ -28,7 +30,7 @@ enum legacy_slot {
 
 struct legacy_work {
 	struct path_walk walk;
-	__u64 begin; /* of the path that is walked, in the tail */
+	__u64 begin; /* of the path that is walked, in the tail; at last, of what comes after all strings */
 	__u32 strides;
 	__u32 then; /* enum legacy_slot */
 	__u32 kind;

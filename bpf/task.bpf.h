@@ -25,8 +25,7 @@ static __always_inline struct innermost_pid innermost_pid_of(struct task_struct 
 /* The root-namespace number of the process group or session of a thread group; 0: none. */
 static __always_inline __u32 signal_pid_nr(struct task_struct *task, int type)
 {
-	struct pid *pid = bpf_core_field_exists(struct signal_struct, pids) ? BPF_CORE_READ(task, signal, pids[type])
-									    : linked_pid(task, type - 1);
+	struct pid *pid = signal_pid(task, type);
 
 	return pid ? BPF_CORE_READ(pid, numbers[0].nr) : 0;
 }

@@ -65,13 +65,6 @@ ProgramVersion version_of(const std::string& tier, const std::vector<HookedEvent
   return version;
 }
 
-/// The programs of a chain of tail calls, in the order of enum legacy_slot (bpf/legacy_path.bpf.h).
-void add_chain(ProgramVersion& version, const std::string& stem, const std::string& map) {
-  std::uint32_t slot = 0;
-  for (const char* step : {"_walk", "_next", "_last"})
-    version.programs.push_back(Program(stem + step + "__legacy").tail_call(map, slot++));
-}
-
 ProgramVersion legacy_version(std::vector<Program> programs) {
   return ProgramVersion(std::string(legacy_tier), std::move(programs))
       .require(Feature::kprobe)
@@ -80,9 +73,16 @@ ProgramVersion legacy_version(std::vector<Program> programs) {
 }
 
 ProgramVersion legacy_process_version() {
-  ProgramVersion version = legacy_version({Program("process_exec_bprm__legacy"), Program("process_fork__legacy"),
-                                           Program("process_exec__legacy"), Program("process_exit__legacy")});
-  add_chain(version, "process_exec", "legacy_exec_calls");
+  // Without the first (no CONFIG_SECURITY) an exec lacks what only the bprm has, and says so.
+  ProgramVersion version =
+      legacy_version({Program("process_exec_bprm__legacy").optional(), Program("process_fork__legacy"),
+                      Program("process_exec__legacy"), Program("process_exit__legacy")});
+  // In the order of enum legacy_slot (bpf/legacy_path.bpf.h).
+  std::uint32_t slot = 0;
+  for (const char* step : {"walk", "next", "last", "args"}) {
+    version.programs.push_back(
+        Program("process_exec_" + std::string(step) + "__legacy").tail_call("legacy_exec_calls", slot++));
+  }
   return version;
 }
 

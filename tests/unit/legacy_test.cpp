@@ -164,6 +164,45 @@ TEST(Legacy, programs_call_helpers_of_4_14_and_no_function) {
   }
 }
 
+/// Whether the argument of the call `at` is r10 - n, as the instructions before it made it.
+bool is_on_the_stack(const std::vector<bpf_insn>& code, std::size_t at, unsigned argument) {
+  bool moved_down = false;
+  while (at-- > 0) {
+    const bpf_insn& one = code[at];
+    const bool is_kept = argument >= BPF_REG_6;  // over a call
+    if (one.code == (BPF_JMP | BPF_CALL) && !is_kept) return false;
+    const unsigned kind = BPF_CLASS(one.code);
+    if (one.dst_reg != argument || (kind != BPF_ALU64 && kind != BPF_LDX && kind != BPF_LD)) continue;
+    if (one.code == (BPF_ALU64 | BPF_ADD | BPF_K) && one.imm < 0 && !moved_down) {
+      moved_down = true;
+    } else if (one.code == (BPF_ALU64 | BPF_MOV | BPF_X)) {
+      if (one.src_reg == BPF_REG_10) return moved_down;
+      argument = one.src_reg;
+    } else {
+      return false;
+    }
+  }
+  return false;
+}
+
+// Linux kernel commit d71962f3e627 ("bpf: allow map helpers access to map values directly") (in v4.18).
+TEST(Legacy, map_keys_and_values_lie_on_the_stack) {
+  std::size_t calls = 0;
+  for (const auto& [name, code] : legacy_programs()) {
+    for (std::size_t i = 0; i < code.instructions.size(); ++i) {
+      const bpf_insn& one = code.instructions[i];
+      if (one.code != (BPF_JMP | BPF_CALL) || one.imm < BPF_FUNC_map_lookup_elem || one.imm > BPF_FUNC_map_delete_elem)
+        continue;
+      ++calls;
+      EXPECT_TRUE(is_on_the_stack(code.instructions, i, BPF_REG_2)) << name << ", instruction " << i << ": the key";
+      if (one.imm == BPF_FUNC_map_update_elem) {
+        EXPECT_TRUE(is_on_the_stack(code.instructions, i, BPF_REG_3)) << name << ", instruction " << i << ": the value";
+      }
+    }
+  }
+  EXPECT_GT(calls, 100U);
+}
+
 TEST(Legacy, programs_have_no_global_data) {
   for (const auto& [name, code] : legacy_programs()) {
     for (const auto& section : code.data) ADD_FAILURE() << name << " refers to " << section << " (5.2)";
