@@ -95,10 +95,12 @@ void add_views(CLI::App& app, AtlasOptions& options, std::map<CLI::App*, Run>& c
       ->required();
   show->add_flag("--json", options.json, "As JSON");
 
-  CLI::App* diff = app.add_subcommand("diff", "What moved between two kernels, in words: diff A B [STRUCT]...");
+  CLI::App* diff =
+      app.add_subcommand("diff", "What moved between two kernels, in words: diff A B [STRUCT[.MEMBER]]...");
   commands[diff] = atlas_diff;
   add_atlas_option(*diff, options);
-  diff->add_option("KERNEL", options.arguments, "As for show; two of them, then structs; none: all in the atlas")
+  diff->add_option("KERNEL", options.arguments,
+                   "As for show; two of them, then structs or members; none: all in the atlas")
       ->required();
   diff->add_flag("--json", options.json, "As JSON");
 

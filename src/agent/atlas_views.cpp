@@ -109,6 +109,12 @@ Result<std::vector<atlas::Want>> wants_of(const std::vector<std::string>& names,
   return wants;
 }
 
+/// Whether the layout has what a user named: a type, or a member of one.
+bool has_any(const std::string& name, const atlas::LayoutIndex& index) {
+  const auto wants = wants_of({name}, index);
+  return wants && std::any_of(wants->begin(), wants->end(), [&](const auto& want) { return index.has(want); });
+}
+
 void show_one(const atlas::LayoutIndex& index, const atlas::Want& want) {
   const std::string name = want.text();
   if (!index.has(want)) {
@@ -130,6 +136,10 @@ void show_one(const atlas::LayoutIndex& index, const atlas::Want& want) {
 int atlas_list(const AtlasOptions& options) {
   auto atlas = open_atlas(options);
   if (!atlas) return fail(atlas.error());
+  for (const std::string& text : options.arguments) {
+    if (std::filesystem::is_regular_file(text))
+      return fail(Error(errc::invalid, text + " is a file, no kernel's name: for an atlas say --atlas " + text));
+  }
   std::vector<const Kernel*> kernels;
   for (const Kernel& kernel : atlas->kernels()) {
     const bool fits = std::all_of(options.arguments.begin(), options.arguments.end(), [&](const std::string& text) {
@@ -204,10 +214,11 @@ int atlas_diff(const AtlasOptions& options) {
   if (!first) return fail(first.error());
   auto second = choose(options.arguments[1], *atlas, options);
   if (!second) return fail(second.error());
-  std::set<std::string> only(options.arguments.begin() + 2, options.arguments.end());
-  if (only.empty() && !atlas->wanted().empty()) {
+  const std::vector<std::string> names(options.arguments.begin() + 2, options.arguments.end());
+  std::set<std::string> only;
+  if (names.empty() && !atlas->wanted().empty()) {
     for (const atlas::Want& want : atlas->wanted()) only.insert(want.root);
-  } else if (only.empty()) {
+  } else if (names.empty()) {
     for (const Layout* layout : {&first->layout, &second->layout}) {
       for (const auto id : *layout) only.insert(std::string(atlas::essential_name(atlas->pool().at(id).name)));
     }
@@ -221,7 +232,20 @@ int atlas_diff(const AtlasOptions& options) {
   }
   const atlas::LayoutIndex a(atlas->pool(), first->layout);
   const atlas::LayoutIndex b(atlas->pool(), second->layout);
-  const auto found = atlas::changes(a, b, only);
+  std::set<atlas::Want> members;
+  for (const std::string& name : names) {
+    const auto& index = has_any(name, a) ? a : b;
+    if (!has_any(name, index)) return fail(Error(errc::not_found, "neither kernel has " + name));
+    const atlas::Want named = *atlas::Want::from_text(name);
+    if (named.path.empty()) {
+      only.insert(named.root);
+    } else {
+      const auto wants = *wants_of({name}, index);
+      members.insert(wants.begin(), wants.end());
+    }
+  }
+  auto found = atlas::changes(a, b, only);
+  for (auto& one : atlas::differences(a, b, members)) found.push_back(std::move(one));
   if (options.json) {
     std::string out =
         "{\"first\":" + kernel_json(first->kernel) + ",\"second\":" + kernel_json(second->kernel) + ",\"changes\":[";

@@ -137,6 +137,18 @@ TEST_F(AtlasBuild, finds_a_kernel_and_says_what_moved) {
   EXPECT_NE(none.err.find("no-such-kernel"), std::string::npos);
   const auto verified = atlas({"verify", "--atlas", output, folder_ + "/sources/vmlinuz-0"});
   EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+  const auto diff = [&](const std::string& name) {
+    return atlas({"diff", "--atlas", output, folder_ + "/sources/vmlinuz-0",
+                  folder_ + "/sources/vmlinuz-" + std::to_string(images_.size() - 1), name});
+  };
+  const auto moved = diff("task_struct->start_boottime");
+  EXPECT_EQ(moved.status, 0) << moved.err;
+  EXPECT_EQ(moved.out.find("nothing moved") == std::string::npos, images_.size() > 1) << moved.out;
+  EXPECT_EQ(moved.out.find("thread_info"), std::string::npos) << moved.out;
+  const auto unknown = diff("no_such_struct");
+  EXPECT_EQ(unknown.status, 1) << unknown.out;
+  EXPECT_NE(unknown.err.find("no_such_struct"), std::string::npos) << unknown.err;
+  EXPECT_NE(atlas({"list", "--atlas", output, output}).status, 0);
 }
 
 }  // namespace
