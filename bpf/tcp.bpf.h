@@ -297,9 +297,9 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
 	return 0;
 }
 
-/* While a task changes a socket's state, an interrupt may change that of another: a second run of the same program on the
- * same CPU. Since Linux kernel commit 05b24ff9b2cf ("bpf: Prevent bpf program recursion for raw tracepoint probes") (in
- * v6.2) the kernel skips it; before, it would overwrite the first one's scratch. So the program has one stand-in on
+/* While a task changes a socket's state, an interrupt may change that of another: a second run of the same program on
+ * the same CPU. Since Linux kernel commit 05b24ff9b2cf ("bpf: Prevent bpf program recursion for raw tracepoint probes")
+ * (in v6.2) the kernel skips it; before, it would overwrite the first one's scratch. So the program has one stand-in on
  * every kernel, which acts if, and only if, the first is being run on this CPU: what interrupts ends before what it
  * interrupted, hence exactly one of the two acts for each change. (Where tasks preempt each other here, since 7.0, that
  * does not hold, and the marks of turn.bpf.h tell.) */

@@ -65,8 +65,9 @@ Result<ProgramBlueprint> probes_blueprint();
 inline constexpr std::string_view legacy_tier = "legacy";
 
 /// What every tier but `legacy` needs.
-inline constexpr Feature modern_features[] = {Feature::global_data, Feature::large_programs, Feature::bounded_loops,
-                                              Feature::probe_read_kernel, Feature::mapped_arrays, Feature::boot_clock};
+inline constexpr Feature modern_features[] = {Feature::global_data,   Feature::large_programs,
+                                              Feature::bounded_loops, Feature::probe_read_kernel,
+                                              Feature::mapped_arrays, Feature::boot_clock};
 
 /// Why a tier has no program for an event at all.
 std::string_view absence(Kind kind, std::string_view tier);
