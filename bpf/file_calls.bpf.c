@@ -35,6 +35,7 @@ struct file_syscall {
 	struct witness witnesses[WITNESSES];
 	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
 	char scratch[NAME_BYTES];
+	__u64 mount, fallback; /* of visible_mount() */
 };
 
 struct {
@@ -97,19 +98,46 @@ struct {
 	__type(value, struct given_name);
 } given_names SEC(".maps");
 
-static __always_inline void copy_last(char *to, __u64 name)
+static __always_inline struct given_name *given_name(void)
 {
 	__u32 zero = 0;
-	struct given_name *g = bpf_map_lookup_elem(&given_names, &zero);
-	__u64 end, begin;
+
+	return bpf_map_lookup_elem(&given_names, &zero);
+}
+
+/* Goes back from the end of a name by some bytes, or to where it begins. */
+#define BACK_AT_ONCE 16
+__noinline __u64 go_back(__u64 begin)
+{
+	struct given_name *g = given_name();
+
+	for (int i = 0; g && i < BACK_AT_ONCE; i++) {
+		opaque(begin);
+		if (begin == 0 || begin >= GIVEN_BYTES || g->bytes[begin - 1] == '/')
+			break;
+		begin--;
+	}
+	return begin;
+}
+
+__noinline int copy_last(__u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct given_name *g = given_name();
+	__u64 end, begin, name;
+	char *to;
 	long n;
 
+	if (!s)
+		return 0;
+	to = which == OLD_NAME ? s->old_last : s->last;
+	name = which == OLD_NAME ? s->asked.old_name : s->asked.name;
 	__builtin_memset(to, 0, NAME_BYTES);
 	if (!g || !name)
-		return;
+		return 0;
 	n = bpf_probe_read_user_str(g->bytes, GIVEN_BYTES, (void *)name);
 	if (n <= 1 || n > GIVEN_BYTES)
-		return;
+		return 0;
 	end = n - 1;
 	for (int i = 0; i < 8; i++) { /* slashes behind */
 		opaque(end);
@@ -118,18 +146,20 @@ static __always_inline void copy_last(char *to, __u64 name)
 		end--;
 	}
 	begin = end;
-	for (int i = 0; i < NAME_BYTES; i++) {
-		opaque(begin);
-		if (begin == 0 || begin >= GIVEN_BYTES || g->bytes[begin - 1] == '/')
+	for (int i = 0; i < NAME_BYTES / BACK_AT_ONCE; i++) {
+		__u64 next = go_back(begin);
+
+		if (next == begin)
 			break;
-		begin--;
+		begin = next;
 	}
 	n = end - begin;
 	opaque(n);
 	opaque(begin);
 	if (n <= 0 || n >= NAME_BYTES || begin >= GIVEN_BYTES)
-		return;
+		return 0;
 	bpf_probe_read_kernel(to, n, g->bytes + begin);
+	return 0;
 }
 
 /* ---- Entry ---- */
@@ -354,9 +384,9 @@ __noinline int copy_names(void)
 
 	if (!s || s->last[0])
 		return 0;
-	copy_last(s->last, s->asked.name);
+	copy_last(NEW_NAME);
 	if (s->asked.kind == WIRE_FILE_RENAME || s->asked.kind == WIRE_FILE_LINK)
-		copy_last(s->old_last, s->asked.old_name);
+		copy_last(OLD_NAME);
 	return 0;
 }
 
@@ -464,6 +494,34 @@ static __always_inline int witnessed(struct inode *inode)
 
 /* ---- Exit ---- */
 
+/* Some steps along the mounts of a file system, from s->mount on. The first that is in the process's namespace and
+ * shows the root of it; 0: none yet. */
+#define MOUNTS_AT_ONCE 8
+__noinline __u64 try_mounts(__u64 file_system)
+{
+	struct super_block *sb = (void *)file_system;
+	struct file_syscall *s = syscall_of_thread();
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
+	struct dentry *root = BPF_CORE_READ(sb, s_root);
+	struct mount *mnt;
+
+	if (!s)
+		return 0;
+	mnt = (void *)s->mount;
+	for (int i = 0; i < MOUNTS_AT_ONCE && mnt; i++) {
+		if (BPF_CORE_READ(mnt, mnt_ns) == ns) {
+			if (BPF_CORE_READ(mnt, mnt.mnt_root) == root)
+				return (__u64)mnt;
+			if (!s->fallback)
+				s->fallback = (__u64)mnt;
+		}
+		mnt = next_mount(mnt);
+	}
+	s->mount = (__u64)mnt;
+	return 0;
+}
+
 /* A mount of this file system in the process's mount namespace: that from which the path was looked up, if it can be;
  * 0: none. */
 #define MOUNTS_TRIED 64
@@ -472,10 +530,9 @@ __noinline __u64 visible_mount(__u64 file_system)
 	struct super_block *sb = (void *)file_system;
 	struct file_syscall *s = syscall_of_thread();
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
 	struct vfsmount *base = NULL;
-	struct mount *mnt, *fallback = NULL;
 	struct file *file;
+	__u64 found = 0;
 
 	if (!s || is_pseudo(sb))
 		return 0;
@@ -491,22 +548,20 @@ __noinline __u64 visible_mount(__u64 file_system)
 	base = BPF_CORE_READ(task, fs, root.mnt);
 	if (BPF_CORE_READ(base, mnt_sb) == sb)
 		return (__u64)base;
-	mnt = first_mount(sb);
-	for (int i = 0; i < MOUNTS_TRIED && mnt; i++) {
-		if (BPF_CORE_READ(mnt, mnt_ns) == ns) {
-			if (BPF_CORE_READ(mnt, mnt.mnt_root) == BPF_CORE_READ(sb, s_root))
-				return (__u64)mnt + bpf_core_field_offset(struct mount, mnt);
-			if (!fallback)
-				fallback = mnt;
-		}
-		mnt = next_mount(mnt);
-	}
-	return fallback ? (__u64)fallback + bpf_core_field_offset(struct mount, mnt) : 0;
+	s->mount = (__u64)first_mount(sb);
+	s->fallback = 0;
+	for (int i = 0; i < MOUNTS_TRIED / MOUNTS_AT_ONCE && !found && s->mount; i++)
+		found = try_mounts(file_system);
+	if (!found)
+		found = s->fallback;
+	return found ? found + bpf_core_field_offset(struct mount, mnt) : 0;
 }
 
-static __always_inline bool is_witness(struct file_syscall *s, __u64 inode)
+__noinline int is_witness(__u64 inode)
 {
-	if (!inode)
+	struct file_syscall *s = syscall_of_thread();
+
+	if (!s || !inode)
 		return false;
 	for (int i = 0; i < WITNESSES; i++) {
 		if (s->witnesses[i].inode == inode)
@@ -542,7 +597,7 @@ static __always_inline bool find_removed(struct file_syscall *s, struct file_fac
 		__u64 mnt;
 
 		if (!w->inode || !w->is_new || is_dir != (s->asked.kind == WIRE_FILE_RMDIR) ||
-		    !is_witness(s, w->parent_inode))
+		    !is_witness(w->parent_inode))
 			continue;
 		mnt = visible_mount((__u64)file_system_of(w->parent));
 		if (!mnt)
@@ -567,7 +622,7 @@ static __always_inline bool find_renamed(struct file_syscall *s, struct file_fac
 		struct witness *w = &s->witnesses[i];
 		__u64 mnt, now;
 
-		if (!w->inode || !w->parent || !is_witness(s, w->parent_inode))
+		if (!w->inode || !w->parent || !is_witness(w->parent_inode))
 			continue;
 		mnt = visible_mount((__u64)file_system_of(w->parent));
 		if (!mnt)
@@ -601,7 +656,7 @@ static __always_inline bool find_touched(struct file_syscall *s, struct file_fac
 		if (!inode)
 			break;
 		entry = entry_named(inode, NEW_NAME, 0);
-		if (in_directory && (!entry || !is_witness(s, (__u64)inode_of(parent_of(entry)))))
+		if (in_directory && (!entry || !is_witness((__u64)inode_of(parent_of(entry)))))
 			continue;
 		if (!entry) /* through a symbolic link, or "." */
 			entry = first_entry((void *)inode);

@@ -288,10 +288,44 @@ SEC("tracepoint/raw_syscalls/sys_enter") int file_modify__calls(struct sys_enter
 #define DESCRIPTORS 256
 #define DESCRIPTORS_AT_ONCE 8
 
-/* Whether the file was written to, and ends with this process. Global, as is the next: verified once. */
+/* Whether the file was written to, and ends with this process. Global, as are the next: verified once. */
 __noinline int is_ending(__u64 file)
 {
 	return file && written_of((struct file *)file) && is_last_reference((struct file *)file);
+}
+
+/* Tells it, if so. A ring buffer needs no context, so that this can be global. */
+__noinline int end_in_ring(__u64 file)
+{
+	if (use_ring && is_ending(file))
+		file_ends(NULL, (struct file *)file);
+	return 0;
+}
+
+/* Does so with some of the files that this process has open. */
+__noinline int end_some_in_ring(__u64 files)
+{
+	__u64 some[DESCRIPTORS_AT_ONCE];
+
+	if (bpf_probe_read_kernel(some, sizeof(some), (void *)files))
+		return 0;
+	for (int i = 0; i < DESCRIPTORS_AT_ONCE; i++) {
+		if (some[i])
+			end_in_ring(some[i]);
+	}
+	return 0;
+}
+
+static __always_inline int end_all_in_ring(void)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file **files = BPF_CORE_READ(table, fd);
+	__u32 room = BPF_CORE_READ(table, max_fds);
+
+	for (__u32 fd = 0; fd < DESCRIPTORS && fd < room; fd += DESCRIPTORS_AT_ONCE)
+		end_some_in_ring((__u64)(files + fd));
+	return 0;
 }
 
 /* The first such file that this process has open; 0: none. */
@@ -321,6 +355,8 @@ static __always_inline int process_ends(void *ctx)
 
 	if (!files || BPF_CORE_READ(files, count.counter) != 1 || !in_scope(task, false))
 		return 0;
+	if (use_ring)
+		return end_all_in_ring();
 	for (int i = 0; i < DESCRIPTORS; i++) {
 		__u64 file = first_ending(); /* one that was told is not found again */
 
