@@ -80,6 +80,8 @@ struct GroupOptions {
   std::span<const std::byte> btf_bytes;
   Features* features = nullptr;  ///< for ProgramVersion::needs; null: the group probes by itself
   LogSink log;
+  /// Whether `log` is given what libbpf says at its level debug: making the thousands of lines is a tenth of a load.
+  bool log_libbpf_debug = true;
 
   /// Called for each version with its maps created and its programs loaded, before any is attached: the time to fill
   /// filter maps and to open event sources, so that nothing is missed. An error fails the version.

@@ -247,6 +247,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   group.features = &features_;
   group.btf_path = types_.path;
   group.log = log;
+  group.log_libbpf_debug = false;  // no command shows them
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{is_preemptible()});
   constant(group, "sequence_base", sequence_base_);

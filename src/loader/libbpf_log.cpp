@@ -19,6 +19,7 @@ int print(libbpf_print_level level, const char* format, va_list arguments) {
     const libbpf_print_fn_t pass_on = previous.load();
     return pass_on != nullptr ? pass_on(level, format, arguments) : 0;
   }
+  if (level == LIBBPF_DEBUG && !capture->wants_debug()) return 0;
   try {
     va_list copy;
     va_copy(copy, arguments);
@@ -43,9 +44,12 @@ constexpr std::string_view log_end = "-- END PROG LOAD LOG --";
 
 }  // namespace
 
-LibbpfCapture::LibbpfCapture(const LogSink* sink) : sink_(sink), outer_(current) {
+LibbpfCapture::LibbpfCapture(const LogSink* sink, bool debug) : sink_(sink), outer_(current), debug_(debug) {
   install();
-  if (sink_ == nullptr && outer_ != nullptr) sink_ = outer_->sink_;
+  if (sink_ == nullptr && outer_ != nullptr) {
+    sink_ = outer_->sink_;
+    debug_ = outer_->debug_;
+  }
   current = this;
 }
 

@@ -17,7 +17,8 @@ namespace nightjar {
 /// unchanged.
 class LibbpfCapture {
  public:
-  explicit LibbpfCapture(const LogSink* sink = nullptr);
+  /// `debug`: whether the sink is given libbpf's messages of that level, of which a load has thousands.
+  explicit LibbpfCapture(const LogSink* sink = nullptr, bool debug = true);
   ~LibbpfCapture();
   LibbpfCapture(const LibbpfCapture&) = delete;
   LibbpfCapture& operator=(const LibbpfCapture&) = delete;
@@ -25,6 +26,7 @@ class LibbpfCapture {
   /// Everything at level warning since the last clear(), without the prefix "libbpf: ".
   [[nodiscard]] const std::string& warnings() const { return warnings_; }
   void clear() { warnings_.clear(); }
+  [[nodiscard]] bool wants_debug() const { return debug_ && sink_ != nullptr && *sink_ != nullptr; }
 
   /// Called by the callback; never throws.
   void add(libbpf_print_level level, std::string_view message) noexcept;
@@ -32,6 +34,7 @@ class LibbpfCapture {
  private:
   const LogSink* sink_;
   LibbpfCapture* outer_;
+  bool debug_;
   std::string warnings_;
 };
 

@@ -43,7 +43,7 @@ void load_nothing(bpf_object* object) {
 }  // namespace
 
 Result<std::unique_ptr<LoadedGroup::State>> VersionLoader::load() {
-  LibbpfCapture capture(&options_.log);
+  LibbpfCapture capture(&options_.log, options_.log_libbpf_debug);
   NIGHTJAR_CHECK(choose());
   NIGHTJAR_CHECK(check_map_names(blueprint_, options_));
   NIGHTJAR_CHECK(check_needs());
@@ -339,7 +339,7 @@ Result<> VersionLoader::release(LoadedGroup::State& state) const {
 }
 
 Result<> VersionLoader::attach(LoadedGroup::State& state) {
-  LibbpfCapture capture(&options_.log);
+  LibbpfCapture capture(&options_.log, options_.log_libbpf_debug);
   Attacher attacher(options_, state.remarks);
   for (Choice& choice : choices_) {
     LoadedProgram loaded{.name = choice.wanted->name(),
