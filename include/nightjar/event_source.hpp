@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "nightjar/api.hpp"
+#include "nightjar/log.hpp"
 #include "nightjar/map.hpp"
 #include "nightjar/result.hpp"
 
@@ -43,6 +44,9 @@ struct EventSourceOptions {
   /// Ring buffers: what was read stays in the kernel until release(). Whoever opens a pinned buffer after this process
   /// was killed reads it again. The map must be fit for mmap(2): every ring buffer is.
   bool hold = false;
+  /// Perf buffers: warned once when a CPU that came later cannot be given a buffer. What is sent there is dropped,
+  /// which programs can count.
+  LogSink log = {};
 };
 
 /// What a visitor answers.

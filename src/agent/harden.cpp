@@ -28,6 +28,7 @@ std::uint64_t needed_capabilities(const Hardening& hardening) {
   std::uint64_t needed = 1ULL << CAP_DAC_READ_SEARCH | 1ULL << CAP_SYS_PTRACE;
   needed |= has_cap_bpf ? 1ULL << cap_bpf | 1ULL << cap_perfmon : 1ULL << CAP_SYS_ADMIN;
   if (hardening.signals_others) needed |= 1ULL << CAP_KILL;
+  if (hardening.perf_buffers) needed |= 1ULL << CAP_IPC_LOCK;  // they are larger than what a user may lock
   return needed;
 }
 
@@ -52,16 +53,26 @@ Result<> drop_capabilities(std::uint64_t needed) {
 
 // What a sensor that is running never does. Everything else is allowed: the outputs' libraries do as they need.
 constexpr int refused_calls[] = {
-    SCMP_SYS(execve),        SCMP_SYS(execveat),        SCMP_SYS(ptrace),        SCMP_SYS(process_vm_writev),
-    SCMP_SYS(mount),         SCMP_SYS(umount2),         SCMP_SYS(pivot_root),    SCMP_SYS(chroot),
-    SCMP_SYS(move_mount),    SCMP_SYS(open_tree),       SCMP_SYS(fsmount),       SCMP_SYS(setns),
-    SCMP_SYS(unshare),       SCMP_SYS(init_module),     SCMP_SYS(finit_module),  SCMP_SYS(delete_module),
-    SCMP_SYS(kexec_load),    SCMP_SYS(kexec_file_load), SCMP_SYS(reboot),        SCMP_SYS(swapon),
-    SCMP_SYS(swapoff),       SCMP_SYS(sethostname),     SCMP_SYS(setdomainname), SCMP_SYS(settimeofday),
-    SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),        SCMP_SYS(clock_adjtime), SCMP_SYS(keyctl),
-    SCMP_SYS(add_key),       SCMP_SYS(request_key),     SCMP_SYS(userfaultfd),   SCMP_SYS(perf_event_open),
-    SCMP_SYS(setuid),        SCMP_SYS(setgid),          SCMP_SYS(setresuid),     SCMP_SYS(setresgid),
-    SCMP_SYS(mknod),         SCMP_SYS(mknodat),         SCMP_SYS(acct),          SCMP_SYS(quotactl),
+    SCMP_SYS(execve),        SCMP_SYS(execveat),
+    SCMP_SYS(ptrace),        SCMP_SYS(process_vm_writev),
+    SCMP_SYS(mount),         SCMP_SYS(umount2),
+    SCMP_SYS(pivot_root),    SCMP_SYS(chroot),
+    SCMP_SYS(move_mount),    SCMP_SYS(open_tree),
+    SCMP_SYS(fsmount),       SCMP_SYS(setns),
+    SCMP_SYS(unshare),       SCMP_SYS(init_module),
+    SCMP_SYS(finit_module),  SCMP_SYS(delete_module),
+    SCMP_SYS(kexec_load),    SCMP_SYS(kexec_file_load),
+    SCMP_SYS(reboot),        SCMP_SYS(swapon),
+    SCMP_SYS(swapoff),       SCMP_SYS(sethostname),
+    SCMP_SYS(setdomainname), SCMP_SYS(settimeofday),
+    SCMP_SYS(clock_settime), SCMP_SYS(adjtimex),
+    SCMP_SYS(clock_adjtime), SCMP_SYS(keyctl),
+    SCMP_SYS(add_key),       SCMP_SYS(request_key),
+    SCMP_SYS(userfaultfd),   SCMP_SYS(setuid),
+    SCMP_SYS(setgid),        SCMP_SYS(setresuid),
+    SCMP_SYS(setresgid),     SCMP_SYS(mknod),
+    SCMP_SYS(mknodat),       SCMP_SYS(acct),
+    SCMP_SYS(quotactl),
 };
 // Nothing new comes into the kernel.
 constexpr int refused_bpf[] = {BPF_MAP_CREATE,          BPF_PROG_LOAD, BPF_PROG_ATTACH,
@@ -81,6 +92,7 @@ Result<> install_filter(const Hardening& hardening) {
     // Negative: this architecture has no such call.
     if (call >= 0) check(seccomp_rule_add(filter.get(), refuse, call, 0));
   }
+  if (!hardening.perf_buffers) check(seccomp_rule_add(filter.get(), refuse, SCMP_SYS(perf_event_open), 0));
   for (const int command : refused_bpf)
     check(seccomp_rule_add(filter.get(), refuse, SCMP_SYS(bpf), 1,
                            SCMP_A0_32(SCMP_CMP_EQ, static_cast<scmp_datum_t>(command))));

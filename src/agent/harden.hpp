@@ -8,6 +8,7 @@ namespace nightjar {
 struct Hardening {
   bool network = false;         ///< an output speaks to other machines
   bool signals_others = false;  ///< watch passes signals on to COMMAND
+  bool perf_buffers = false;    ///< a CPU that comes later gets one
 };
 
 /// Gives up what the agent does not need once everything is loaded, for good and for all threads that begin later:

@@ -222,7 +222,7 @@ Result<> Sensor::load_groups(const ProgramBlueprint& blueprint, const SensorOpti
     if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
-  return open_maps(options);
+  return open_maps(options, log);
 }
 
 Result<> Sensor::open_rules(const PathRules& rules, const LogSink& log) {
@@ -418,7 +418,7 @@ void Sensor::cover_absent(const GroupSpec& spec, const std::string& state, const
   for (const EventSourceRow& row : spec.events) coverage_.push_back({row.kind, state, "", "", reason});
 }
 
-Result<> Sensor::open_maps(const SensorOptions& options) {
+Result<> Sensor::open_maps(const SensorOptions& options, const LogSink& log) {
   for (const Map& map : shared_) {
     if (map.name() == "counters") counters_.emplace(NIGHTJAR_TRY(SharedArray::of(map)));
     if (map.name() == "scope_tree" && options.scope.what == Scope::What::tree)
@@ -432,6 +432,7 @@ Result<> Sensor::open_maps(const SensorOptions& options) {
     if (map.name() == "lifecycle" || map.name() == "activity") {
       EventSourceOptions source;
       source.hold = !options.pin.empty();
+      source.log = log;
       const std::uint32_t share =
           std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
       source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;

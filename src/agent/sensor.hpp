@@ -132,7 +132,7 @@ class Sensor {
   void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
-  Result<> open_maps(const SensorOptions& options);
+  Result<> open_maps(const SensorOptions& options, const LogSink& log);
   Result<> open_rules(const PathRules& rules, const LogSink& log);
   Result<> open_scalar_rules(const SensorOptions& options);
 

@@ -95,7 +95,7 @@ Result<> Sensor::adopt(const SensorOptions& options, Pins& pins) {
   NIGHTJAR_CHECK(forget_cgroups());
   // The agent's own events, and those of flows, must not repeat an id of the agent before.
   sequence_base_ = first_attached_ns_ = boot_clock_ns();
-  return open_maps(options);
+  return open_maps(options, {});
 }
 
 }  // namespace nightjar

@@ -136,8 +136,9 @@ void take_configuration(Collector& collector, const Options& options) {
 }
 
 /// No more privileges than what is left to do takes. A kernel without seccomp is no reason to see nothing.
-void harden(const Collector& collector, bool passes_signals) {
-  if (auto dropped = drop_privileges({collector.needs_network(), passes_signals}); !dropped)
+void harden(Collector& collector, bool passes_signals) {
+  const Hardening hardening{collector.needs_network(), passes_signals, !collector.sensor().uses_ring_buffer()};
+  if (auto dropped = drop_privileges(hardening); !dropped)
     log_to_stderr(false)(LogLevel::warning, "privileges are kept: " + to_string(dropped.error()));
 }
 

@@ -61,6 +61,8 @@ struct EventSource::State {
   std::size_t next_buffer = 0;  ///< perf: where the next consume() begins, so that no CPU starves the others
   std::uint64_t lost_on_closed = 0;
   std::chrono::steady_clock::time_point cpus_looked_at{};
+  LogSink log;
+  bool warned = false;
 
   // While consume() runs:
   const std::function<Visit(const EventView&)>* visit = nullptr;
@@ -199,13 +201,16 @@ Result<EventSource> EventSource::open(const Map& map, const EventSourceOptions& 
     return EventSource(std::move(state));
   }
 
+  state->log = options.log;
   const auto cpus = NIGHTJAR_TRY(online_cpus());
   NIGHTJAR_CHECK(state->set_size(options, cpus.size()));
   state->epoll.reset(::epoll_create1(EPOLL_CLOEXEC));
   if (!state->epoll.valid()) return Error::from_errno("epoll");
   for (const unsigned cpu : cpus) {
     // A map with fewer entries than CPUs serves the first of them, as its programs do.
-    if (cpu < map.max_entries()) NIGHTJAR_CHECK(state->open_cpu(cpu));
+    if (cpu >= map.max_entries()) continue;
+    auto buffer = state->open_cpu(cpu);
+    if (!buffer && buffer.error().sys() != ENODEV) return std::move(buffer).error();  // else it went meanwhile
   }
   state->cpus_looked_at = std::chrono::steady_clock::now();
   return EventSource(std::move(state));
@@ -227,8 +232,11 @@ Result<std::size_t> EventSource::follow_cpus() {
     const bool known = std::any_of(state_->buffers.begin(), state_->buffers.end(),
                                    [&](const auto& buffer) { return buffer->cpu == cpu; });
     if (known || cpu >= state_->map.max_entries()) continue;
-    NIGHTJAR_CHECK(state_->open_cpu(cpu));
-    ++opened;
+    if (auto buffer = state_->open_cpu(cpu); buffer) {
+      ++opened;
+    } else if (buffer.error().sys() != ENODEV) {  // else it went again
+      return std::move(buffer).error();
+    }
   }
   return opened;
 }
@@ -260,7 +268,9 @@ Result<std::size_t> EventSource::consume(const std::function<Visit(const EventVi
   }
 
   if (std::chrono::steady_clock::now() - state_->cpus_looked_at > cpus_are_looked_at_every) {
-    NIGHTJAR_CHECK(follow_cpus());
+    auto followed = follow_cpus();
+    if (!followed && !std::exchange(state_->warned, true) && state_->log)
+      state_->log(LogLevel::warning, "a CPU that came later has no buffer: " + to_string(followed.error()));
   }
   const std::size_t count = state_->buffers.size();
   for (std::size_t done = 0; done < count; ++done) {

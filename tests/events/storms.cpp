@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Thousands of short-lived processes on all CPUs, with the buffers as they are by default: nothing is lost, nothing is
 // told twice, everything is in order. P16, P17, P21, P30.
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <fstream>
 #include <map>
+#include <thread>
 
 #include "harness.hpp"
 
@@ -76,6 +81,69 @@ TEST(Storms, keeps_the_order_of_three_execs_in_each_process) {
     ASSERT_EQ(args_of(*own[1]), (Strings{"again", "--again", "2", workload("tiny"), index})) << child;
     ASSERT_EQ(args_of(*own[2]), (Strings{"again", "--again", "1", workload("tiny"), index})) << child;
     ASSERT_EQ(args_of(*own[3]), (Strings{"tiny", index})) << child;
+  }
+}
+
+/// Takes a CPU away and gives it back, again and again.
+class CpuThatComesAndGoes {
+ public:
+  CpuThatComesAndGoes()
+      : thread_([this] {
+          while (!over_) {
+            put('0');
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            put('1');
+            std::this_thread::sleep_for(std::chrono::milliseconds(50));
+            ++rounds_;
+          }
+        }) {}
+  CpuThatComesAndGoes(const CpuThatComesAndGoes&) = delete;
+  CpuThatComesAndGoes& operator=(const CpuThatComesAndGoes&) = delete;
+  ~CpuThatComesAndGoes() { stop(); }
+  static bool possible() { return std::ofstream(control).is_open(); }
+  int stop() {
+    over_ = true;
+    if (thread_.joinable()) thread_.join();
+    return rounds_;
+  }
+
+ private:
+  static constexpr const char* control = "/sys/devices/system/cpu/cpu1/online";
+  static void put(char state) { std::ofstream(control) << state << std::flush; }
+  std::atomic<bool> over_ = false;
+  std::atomic<int> rounds_ = 0;
+  std::thread thread_;
+};
+
+// A ring buffer is all CPUs': nothing is lost. A perf buffer goes with its CPU, and is opened anew when that comes
+// back: what is sent before that is counted.
+TEST(Storms, account_for_each_exec_while_a_cpu_comes_and_goes) {
+  SKIP_WHERE_PREEMPTED();
+  if (!has_machine_alone())
+    GTEST_SKIP() << "NIGHTJAR_TEST_WHOLE_MACHINE is not 1: this takes a CPU away from the whole machine";
+  if (!CpuThatComesAndGoes::possible()) GTEST_SKIP() << "there is no second CPU that can be unplugged";
+  const auto options = tier_options();
+  const bool perf = std::find(options.begin(), options.end(), "perf") != options.end();
+  CpuThatComesAndGoes cpu;
+  const auto watched = watch("exec_storm", {"@LOG", "2", std::to_string(storm), workload("tiny"), "1"},
+                             {.expected = {.losses = perf, .whole_trees = !perf}, .timeout = patience(240)});
+  EXPECT_GE(cpu.stop(), 3);
+  ASSERT_EQ(watched.truths("start").size(), static_cast<std::size_t>(storm));
+  std::map<std::string, std::int64_t> told;
+  for (const auto& event : watched.stream.events) {
+    if (action_of(event) == "events_lost") {
+      told[text_at(event, "nightjar.lost.class")] += at(event, "nightjar.lost.count").get<std::int64_t>();
+    } else {
+      ++told[action_of(event)];
+    }
+  }
+  // COMMAND's own exec; its and its two parents' exits.
+  EXPECT_EQ(told["exec"], storm + 1);
+  EXPECT_EQ(told["exit"], storm + 3);
+  auto events = by_pid(watched.stream);
+  for (const auto& child : watched.truths("start")) {
+    if (perf) break;
+    ASSERT_EQ(actions_of(events[child.at("pid").get<std::int64_t>()]), (Strings{"fork", "exec", "exit"})) << child;
   }
 }
 
