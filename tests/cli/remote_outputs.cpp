@@ -134,6 +134,16 @@ TEST(Spool, survives_sigkill) {
              {"--events", "exec", "--output", "-", "--output", "http://127.0.0.1:1/x?spool=" + (temp / "spool")},
              {"/bin/sh", "-c", "i=0; while [ $i -lt 31 ]; do /bin/true; i=$((i+1)); done; /bin/echo; sleep 60"})});
     ASSERT_TRUE(agent.wait_for_output("/bin/sleep", patience(30)) || agent.wait_for_output("sleep", patience(5)));
+    // The two outputs have a thread each: what one has written may still be with the other.
+    const auto is_spooled = [&] {
+      for (const auto& file : std::filesystem::recursive_directory_iterator(temp / "spool")) {
+        if (file.is_regular_file() && read_file(file.path().string()).find("\"sleep\"") != std::string::npos)
+          return true;
+      }
+      return false;
+    };
+    for (int i = 0; i < 500 && !is_spooled(); ++i) ::usleep(10000);
+    ASSERT_TRUE(is_spooled());
     agent.send_signal(SIGKILL);
   }
   int trues = 0;
