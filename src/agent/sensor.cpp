@@ -19,6 +19,8 @@ namespace {
 
 // Kernel memory: the lifecycle buffer holds some thousand execs, many milliseconds of the fastest storm.
 constexpr std::uint32_t lifecycle_bytes = 4U << 20;
+// With --pin: some 8,000 processes from fork to exit, what a storm makes while an agent is started again.
+constexpr std::uint32_t pinned_lifecycle_bytes = 16U << 20;
 constexpr std::uint32_t activity_bytes = 4U << 20;
 // Perf buffers are one a CPU: this much in all, but for each CPU at least what some argvs of 128 KiB take, and at most
 // what holds the largest that there is.
@@ -252,8 +254,9 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   constant(group, "stand_ins", std::uint32_t{is_preemptible()});
   constant(group, "sequence_base", sequence_base_);
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
-  const std::uint64_t ring_bytes = options.buffer_bytes != 0 ? options.buffer_bytes : lifecycle_bytes;
-  constant(group, "wakeup_bytes", ring_bytes / 4);
+  const std::uint64_t smallest =
+      options.buffer_bytes != 0 ? options.buffer_bytes : std::min(lifecycle_bytes, activity_bytes);
+  constant(group, "wakeup_bytes", smallest / 4);
   constant(group, "limit_interval_ns", options.rate_limit != 0 ? 1'000'000'000 / options.rate_limit : std::uint64_t{0});
   constant(group, "scope_mode", static_cast<std::uint32_t>(options.scope.what));
   constant(group, "scope_cgroup", scope_cgroup_);
@@ -308,7 +311,8 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   for (const std::string_view name : {"lifecycle", "activity"}) {
     MapSettings& map = group.maps[std::string(name)];
     if (ring_) {
-      const auto standard = name == "lifecycle" ? lifecycle_bytes : activity_bytes;
+      const auto lifecycle = options.pin.empty() ? lifecycle_bytes : pinned_lifecycle_bytes;
+      const auto standard = name == "lifecycle" ? lifecycle : activity_bytes;
       map.max_entries = options.buffer_bytes != 0 ? static_cast<std::uint32_t>(options.buffer_bytes) : standard;
     } else {
       map.type = BPF_MAP_TYPE_PERF_EVENT_ARRAY;
