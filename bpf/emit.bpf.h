@@ -5,7 +5,7 @@
  * and one CPU. No second run of the same program comes between: kprobes, and tracepoints before 7.0, run with
  * preemption off; fentry programs, and tracepoints since 7.0, can be preempted, but the kernel then skips a second run
  * of the same program on the same CPU. Hence the stand-ins of turn.bpf.h. (Interrupts come between in any case; the one
- * program that tells what happens in them sees to that itself: state_changes(), network.bpf.c.)
+ * program that tells what happens in them sees to that itself: state_changes(), tcp.bpf.h.)
  *
  * What families share is __weak: the linker keeps one. */
 #pragma once

@@ -175,6 +175,24 @@ static __always_inline void deleted_fact(struct file_facts *f, struct dentry *de
 		f->flags |= WIRE_FILE_DELETED;
 }
 
+/* What a record says beside its paths and flags. */
+static __always_inline void put_file_facts(struct file_event *rec, const struct file_facts *f)
+{
+	rec->inode = f->inode;
+	rec->size = f->size;
+	rec->old_inode = f->old_inode;
+	rec->overwritten_inode = f->overwritten;
+	rec->bytes_written = f->bytes_written;
+	rec->dev = f->dev;
+	rec->mode = f->mode;
+	rec->uid = f->uid;
+	rec->gid = f->gid;
+	rec->old_mode = f->old_mode;
+	rec->old_uid = f->old_uid;
+	rec->old_gid = f->old_gid;
+	rec->open_flags = f->open_flags;
+}
+
 #ifndef NIGHTJAR_LEGACY /* legacy_file.bpf.c has its own, in pieces */
 /* Walks the paths. Returns how much of the tail is used; -1: the row does not exist. Global, so that the verifier
  * checks it once. */
@@ -322,19 +340,7 @@ __weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
 		return 0;
 	rec->hdr.incomplete = s->facts.missing;
 	fill_task(&rec->task, task, false);
-	rec->inode = s->facts.inode;
-	rec->size = s->facts.size;
-	rec->old_inode = s->facts.old_inode;
-	rec->overwritten_inode = s->facts.overwritten;
-	rec->bytes_written = s->facts.bytes_written;
-	rec->dev = s->facts.dev;
-	rec->mode = s->facts.mode;
-	rec->uid = s->facts.uid;
-	rec->gid = s->facts.gid;
-	rec->old_mode = s->facts.old_mode;
-	rec->old_uid = s->facts.old_uid;
-	rec->old_gid = s->facts.old_gid;
-	rec->open_flags = s->facts.open_flags;
+	put_file_facts(rec, &s->facts);
 	return make_cgroup_record(&rec->hdr, &rec->task, task, &r->cgroup) << 32 | (sizeof(*rec) + used);
 }
 
