@@ -95,6 +95,16 @@ class Pins : public testing::Test {
     return all;
   }
 
+  /// An agent sees the storm before it begins, and stops by itself; what happens then, none sees.
+  void storm_between_agents(Waiting& storm, const std::string& output) const {
+    const Outcome first =
+        run_agent({.arguments = arguments("file:" + output, storm.pid(), {"--keep-pins", "--duration", "0.5"})});
+    EXPECT_EQ(first.status, 0) << first.err;
+    EXPECT_TRUE(std::filesystem::exists(directory() + "/agent"));
+    storm.begin();
+    ASSERT_TRUE(storm.over(true));
+  }
+
   PrivateMount files_{"bpf"};
   TempDir temp_;
 };
@@ -337,12 +347,7 @@ TEST_F(Pins, told_to_keep_them_a_clean_stop_leaves_no_gap) {
   const std::string output = temp_ / "events";
   Waiting storm({workload("exec_storm"), temp_ / "log", "1", "7", workload("tiny"), "1"});
   const pid_t root = storm.pid();
-  const Outcome first =
-      run_agent({.arguments = arguments("file:" + output, root, {"--keep-pins", "--duration", "0.5"})});
-  EXPECT_EQ(first.status, 0) << first.err;
-  EXPECT_TRUE(std::filesystem::exists(directory() + "/agent"));
-  storm.begin();
-  ASSERT_TRUE(storm.over(true));
+  ASSERT_NO_FATAL_FAILURE(storm_between_agents(storm, output));
   const Outcome next = run_agent({.arguments = arguments("file:" + output, root, {"--duration", "1"})});
   EXPECT_EQ(next.status, 0) << next.err;
   EXPECT_NE(next.err.find("took over"), std::string::npos) << next.err;
@@ -351,14 +356,8 @@ TEST_F(Pins, told_to_keep_them_a_clean_stop_leaves_no_gap) {
 }
 
 TEST_F(Pins, of_other_settings_are_replaced_and_the_loss_is_told) {
-  const std::string output = temp_ / "events";
   Waiting storm({workload("exec_storm"), temp_ / "log", "1", "7", workload("tiny"), "1"});
-  const pid_t root = storm.pid();
-  const Outcome first =
-      run_agent({.arguments = arguments("file:" + output, root, {"--keep-pins", "--duration", "0.5"})});
-  EXPECT_EQ(first.status, 0) << first.err;
-  storm.begin();
-  ASSERT_TRUE(storm.over(true));
+  ASSERT_NO_FATAL_FAILURE(storm_between_agents(storm, temp_ / "events"));
   const std::string other = temp_ / "other";
   const Outcome next =
       run_agent({.arguments = arguments("file:" + other, ::getpid(), {"--buffer", "65536", "--duration", "0.5"})});
