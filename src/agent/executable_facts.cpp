@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <utility>
@@ -21,6 +22,7 @@
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
 
+#include "atlas/elf_file.hpp"
 #include "nightjar/unique_fd.hpp"
 
 namespace nightjar {
@@ -78,13 +80,7 @@ Result<std::string> digest_of(int fd, const FileIdentity& wanted, const std::ato
   unsigned char digest[32];
   unsigned size = 0;
   EVP_DigestFinal_ex(context.get(), digest, &size);
-  std::string hex;
-  for (const unsigned char byte : digest) {
-    constexpr char digits[] = "0123456789abcdef";
-    hex += digits[byte >> 4];
-    hex += digits[byte & 15];
-  }
-  return hex;
+  return atlas::to_hex(std::as_bytes(std::span(digest)));
 }
 
 Result<std::string> digest_of(const FileIdentity& file, std::uint32_t pid, const std::string& path,

@@ -50,6 +50,11 @@ std::uint64_t boot_clock_ns() {
   return static_cast<std::uint64_t>(clock_ns(CLOCK_BOOTTIME));
 }
 
+std::uint64_t boot_offset_ns() {
+  const std::int64_t monotonic = clock_ns(CLOCK_MONOTONIC);
+  return static_cast<std::uint64_t>(clock_ns(CLOCK_BOOTTIME) - monotonic);
+}
+
 Host Host::read() {
   Host host;
   utsname names{};

@@ -24,6 +24,8 @@ struct Host {
 };
 
 std::uint64_t boot_clock_ns();
+/// CLOCK_BOOTTIME - CLOCK_MONOTONIC: grows when the machine is suspended.
+std::uint64_t boot_offset_ns();
 
 /// The whole file, or empty; for the small files of /proc, /sys and /etc.
 std::string read_small_file(const std::string& path);

@@ -13,6 +13,7 @@
 #include "agent/losses.hpp"
 #include "agent/programs.hpp"
 #include "atlas/digest.hpp"
+#include "atlas/elf_file.hpp"
 #include "loader/pins.hpp"
 #include "nightjar/program_group.hpp"
 
@@ -39,13 +40,8 @@ std::string kernel_settings(const SensorOptions& options) {
 }
 
 std::string identity_of(const SensorOptions& options, const ProgramBlueprint& blueprint) {
-  std::string text = NIGHTJAR_VERSION " ";
-  for (const std::byte byte : atlas::sha256(blueprint.bytes())) {
-    constexpr std::string_view digits = "0123456789abcdef";
-    text += digits[std::to_integer<unsigned>(byte) >> 4U];
-    text += digits[std::to_integer<unsigned>(byte) & 15U];
-  }
-  return text + "\n" + kernel_settings(options) + "\n";
+  return NIGHTJAR_VERSION " " + atlas::to_hex(atlas::sha256(blueprint.bytes())) + "\n" + kernel_settings(options) +
+         "\n";
 }
 
 /// The first two lines.

@@ -70,13 +70,12 @@ SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline) {
 }
 
 Result<> tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out,
-                        const std::function<Result<>()>& after_each,
-                        const std::set<std::pair<std::uint32_t, std::uint64_t>>& but) {
+                        const std::function<Result<>()>& after_each, const std::set<ProcessKey>& but) {
   Result<> told;
   for_each_record(records, [&](std::span<std::byte> record) {
     if (!told || !is_snapshot(record) || as_wire<wire_header>(record).is_self != 0) return;
     const auto& task = as_wire<process_exec>(record).task;
-    if (but.contains({task.pid, task.start_ns})) return;
+    if (but.contains(key_of(task))) return;
     const std::string process = std::to_string(task.pid);
     std::string arguments = read_small_file("/proc/" + process + "/cmdline");
     std::string environment = show ? read_small_file("/proc/" + process + "/environ") : std::string();

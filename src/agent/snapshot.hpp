@@ -6,7 +6,6 @@
 #include <functional>
 #include <set>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "agent/pipeline.hpp"
@@ -28,7 +27,6 @@ SelfTask tell_self(const std::vector<std::byte>& records, Pipeline& pipeline);
 /// known, no event is made of them. Those in `but` are left out. After each, `after_each` may take what is in `out`: of
 /// ten thousand processes that is thirty megabytes.
 Result<> tell_processes(const std::vector<std::byte>& records, bool show, Pipeline& pipeline, std::string& out,
-                        const std::function<Result<>()>& after_each,
-                        const std::set<std::pair<std::uint32_t, std::uint64_t>>& but = {});
+                        const std::function<Result<>()>& after_each, const std::set<ProcessKey>& but = {});
 
 }  // namespace nightjar

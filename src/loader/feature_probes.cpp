@@ -50,14 +50,22 @@ Result<UniqueFd> make_map(bpf_map_type type, std::uint32_t key, std::uint32_t va
   return opened("create a map", ::bpf_map_create(type, nullptr, key, value, entries, options));
 }
 
-/// Loads "return 0".
-Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_attach_type{},
-                              std::uint32_t btf_id = 0) {
-  bpf_insn set_result{};
-  set_result.code = BPF_ALU64 | BPF_MOV | BPF_K;
-  bpf_insn leave{};
-  leave.code = BPF_JMP | BPF_EXIT;
-  const std::array code{set_result, leave};
+constexpr bpf_insn instruction(unsigned code, unsigned to, unsigned from, int offset, int value) {
+  bpf_insn made{};
+  made.code = static_cast<std::uint8_t>(code);
+  made.dst_reg = to & 0xFU;
+  made.src_reg = from & 0xFU;
+  made.off = static_cast<std::int16_t>(offset);
+  made.imm = value;
+  return made;
+}
+constexpr bpf_insn set_zero(unsigned to) {
+  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, 0);
+}
+constexpr bpf_insn leave = instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+
+Result<UniqueFd> load(std::span<const bpf_insn> code, bpf_prog_type type = BPF_PROG_TYPE_TRACEPOINT,
+                      bpf_attach_type attach = bpf_attach_type{}, std::uint32_t btf_id = 0) {
   bpf_prog_load_opts options{};
   options.sz = sizeof(options);
   options.attempts = 5;  // EAGAIN: a signal came while the verifier ran
@@ -65,6 +73,12 @@ Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_a
   options.attach_btf_id = btf_id;
   if (type == BPF_PROG_TYPE_KPROBE) options.kern_version = running_kernel_version();
   return opened("load a program", ::bpf_prog_load(type, nullptr, "GPL", code.data(), code.size(), &options));
+}
+
+/// Loads "return 0".
+Result<UniqueFd> load_nothing(bpf_prog_type type, bpf_attach_type attach = bpf_attach_type{},
+                              std::uint32_t btf_id = 0) {
+  return load(std::array{set_zero(0), leave}, type, attach, btf_id);
 }
 
 /// Attaches by BTF id or name, and detaches at once.
@@ -135,27 +149,6 @@ Result<> probe_tracepoint() {
   const UniqueFd event = NIGHTJAR_TRY(open_tracepoint(id));
   return set_program(event, program);
 }
-
-Result<UniqueFd> load(std::span<const bpf_insn> code, bpf_prog_type type = BPF_PROG_TYPE_TRACEPOINT) {
-  bpf_prog_load_opts options{};
-  options.sz = sizeof(options);
-  options.attempts = 5;
-  return opened("load a program", ::bpf_prog_load(type, nullptr, "GPL", code.data(), code.size(), &options));
-}
-
-constexpr bpf_insn instruction(unsigned code, unsigned to, unsigned from, int offset, int value) {
-  bpf_insn made{};
-  made.code = static_cast<std::uint8_t>(code);
-  made.dst_reg = to & 0xFU;
-  made.src_reg = from & 0xFU;
-  made.off = static_cast<std::int16_t>(offset);
-  made.imm = value;
-  return made;
-}
-constexpr bpf_insn set_zero(unsigned to) {
-  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, 0);
-}
-constexpr bpf_insn leave = instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 
 Result<> probe_global_data() {
   const UniqueFd map = NIGHTJAR_TRY(make_map(BPF_MAP_TYPE_ARRAY, 4, 32, 1));
