@@ -95,7 +95,7 @@ Result<> Collector::open_stream(bool show_snapshot) {
   started_ns_ = boot_clock_ns();
   next_losses_ns_ = started_ns_ + losses_every_ns;
   next_stats_ns_ = started_ns_ + stats_interval_s_ * second;
-  std::set<std::pair<std::uint32_t, std::uint64_t>> told_by_records;
+  std::set<ProcessKey> told_by_records;
   if (sensor_->is_adopted()) told_by_records = NIGHTJAR_TRY(take_over());
   const auto records = NIGHTJAR_TRY(sensor_->snapshot());
   self_ = tell_self(records, pipeline_);
@@ -122,7 +122,8 @@ Result<> Collector::open_stream(bool show_snapshot) {
   if (pins_) tell_replaced();
   if (sensor_->is_adopted() && flows_) {
     const std::uint64_t taken = NIGHTJAR_TRY(flows_->resume(flows_told_));
-    tell_taken_flows(taken);
+    // Flows are no records: what an agent took from their table, and was killed before it was told, is gone.
+    if (taken != 0) tell_lost("udp_flow", taken, "agent_killed");
     flows_told_ += taken;
   }
   return flush();

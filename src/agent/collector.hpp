@@ -70,12 +70,13 @@ class Collector {
   void take(Bytes record, const Origin& origin);
   [[nodiscard]] PinNumbers numbers() const;
   /// Tells what an agent before this one could not, and which processes' images are told by what waits.
-  Result<std::set<std::pair<std::uint32_t, std::uint64_t>>> take_over();
+  Result<std::set<ProcessKey>> take_over();
   void tell_replaced();
-  void tell_taken_flows(std::uint64_t count);
   Result<> drain_own();
   Result<> let_go();
   Result<> tell_losses();
+  /// `what`: which event, or another class.
+  void tell_lost(std::string_view what, std::uint64_t count, std::string_view reason);
   Result<> tell_flows(bool all);
   /// Events of a kind that happened: counted in the kernel, and summaries.
   [[nodiscard]] std::uint64_t happened(unsigned wire_kind) const;

@@ -22,7 +22,7 @@ PinNumbers Collector::numbers() const {
   return numbers;
 }
 
-Result<std::set<std::pair<std::uint32_t, std::uint64_t>>> Collector::take_over() {
+Result<std::set<ProcessKey>> Collector::take_over() {
   const PinNumbers& before = before_ = pins_->state()->numbers();
   pipeline_.resume(before.sequence, before.sent);
   flows_told_ = before.flows_told;
@@ -49,25 +49,13 @@ Result<std::set<std::pair<std::uint32_t, std::uint64_t>>> Collector::take_over()
     });
     if (!read) return std::move(read).error();
   }
-  std::set<std::pair<std::uint32_t, std::uint64_t>> told;
+  std::set<ProcessKey> told;
   merger_.for_each([&](Bytes bytes, const Origin&) {
     const auto record = checked_record(bytes);
     if (!record || as_wire<wire_header>(*record).kind != WIRE_PROCESS_EXEC) return;
-    const auto& task = as_wire<process_exec>(*record).task;
-    told.emplace(task.pid, task.start_ns);
+    told.insert(key_of(as_wire<process_exec>(*record).task));
   });
   return told;
-}
-
-/// UDP flows are no records: what an agent took from their table, and was killed before it was told, is gone.
-void Collector::tell_taken_flows(std::uint64_t count) {
-  if (count == 0) return;
-  const std::string number = std::to_string(count);
-  Facts facts;
-  facts[Fact::lost_count] = number;
-  facts[Fact::lost_class] = "\"udp_flow\"";
-  facts[Fact::lost_reason] = "\"agent_killed\"";
-  pipeline_.own_event(Kind::events_lost, facts, batch_.text);
 }
 
 /// Flows wait for older records of their processes, and are in no buffer for the next agent.
@@ -85,15 +73,7 @@ Result<> Collector::drain_own() {
 }
 
 void Collector::tell_replaced() {
-  for (const auto& [kind, count] : pins_->lost()) {
-    const std::string number = std::to_string(count);
-    const std::string what = json::quoted(event_info(kind).action);
-    Facts facts;
-    facts[Fact::lost_count] = number;
-    facts[Fact::lost_class] = what;
-    facts[Fact::lost_reason] = "\"replaced\"";
-    pipeline_.own_event(Kind::events_lost, facts, batch_.text);
-  }
+  for (const auto& [kind, count] : pins_->lost()) tell_lost(event_info(kind).action, count, "replaced");
 }
 
 /// Programs end with the agent: with pins, only when these are gone.

@@ -85,24 +85,32 @@ void Collector::tell_output_losses() {
 /// neither when nor where, and counts events out of scope too.
 void Collector::tell_missed() {
   std::map<std::string_view, std::uint64_t> missed;
+  const bool is_preemptible = sensor_->is_preemptible();
   const auto lines = programs_.empty() ? sensor_->program_stats() : programs_;
   for (const Sensor::ProgramLine& line : lines) {
-    if (!sensor_->is_preemptible() && acts_in_interrupts(line.name)) continue;
-    const auto [at, first] = missed.try_emplace(event_of_program(line.name), line.stats.recursion_misses);
-    if (!first) at->second = std::min(at->second, line.stats.recursion_misses);
+    // Where no task is preempted, a stand-in runs for whatever the first was skipped for (with_stand_ins).
+    const bool stands_in = !is_preemptible && line.name.ends_with("_2");
+    const std::uint64_t misses = stands_in ? 0 : line.stats.recursion_misses;
+    const auto [at, first] = missed.try_emplace(event_of_program(line.name), misses);
+    if (!first) at->second = std::min(at->second, misses);
   }
   for (const auto& [event, misses] : missed) {
     std::uint64_t& told = missed_told_[std::string(event)];
     if (misses <= told) continue;
-    const std::string count = std::to_string(misses - told);
+    tell_lost(event, misses - told, "missed");
     told = misses;
-    const std::string what = json::quoted(event);
-    Facts facts;
-    facts[Fact::lost_count] = count;
-    facts[Fact::lost_class] = what;
-    facts[Fact::lost_reason] = "\"missed\"";
-    pipeline_.own_event(Kind::events_lost, facts, batch_.text);
   }
+}
+
+void Collector::tell_lost(std::string_view what, std::uint64_t count, std::string_view reason) {
+  const std::string number = std::to_string(count);
+  const std::string event = json::quoted(what);
+  const std::string why = json::quoted(reason);
+  Facts facts;
+  facts[Fact::lost_count] = number;
+  facts[Fact::lost_class] = event;
+  facts[Fact::lost_reason] = why;
+  pipeline_.own_event(Kind::events_lost, facts, batch_.text);
 }
 
 std::map<std::string, std::uint64_t> Collector::suppressed() {

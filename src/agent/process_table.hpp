@@ -3,6 +3,7 @@
 // event.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -28,7 +29,7 @@ struct Image {
 struct ProcessKey {
   std::uint32_t pid = 0;
   std::uint64_t start_ns = 0;  ///< boot clock
-  bool operator==(const ProcessKey&) const = default;
+  auto operator<=>(const ProcessKey&) const = default;
 };
 
 inline ProcessKey key_of(const wire_task& task) {

@@ -351,6 +351,8 @@ ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec,
 }
 
 ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible) {
+  // What they tell happens in interrupts, too.
+  const auto acts_in_interrupts = [](std::string_view program) { return stem_of(program) == "net_state"; };
   ProgramVersion result = version;
   result.programs.clear();
   for (const Program& program : version.programs) {
@@ -361,10 +363,6 @@ ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible) {
     if (preemptible) result.programs.emplace_back(name + "_3");
   }
   return result;
-}
-
-bool acts_in_interrupts(std::string_view program) {
-  return stem_of(program) == "net_state";
 }
 
 std::string_view event_of_program(std::string_view program) {

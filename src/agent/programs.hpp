@@ -44,12 +44,9 @@ ProgramVersion only_wanted(const ProgramVersion& version, const GroupSpec& spec,
 bool only_adds(std::string_view program);
 
 /// The version with the second and third copy of each program that can be preempted (bpf/turn.bpf.h), and, where none
-/// can, with the second copy of those that interrupts come between.
+/// can, with the second copy of those that interrupts come between: then what the first is skipped for is none of the
+/// second's misses (state_changes(), bpf/tcp.bpf.h).
 ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible);
-
-/// Whether what the program tells also happens in interrupts, which come between when it runs for a task. Its stand-in
-/// loses none of that where no program can be preempted (state_changes(), bpf/network.bpf.c).
-bool acts_in_interrupts(std::string_view program);
 
 /// The event that a program makes, or the program's stem when it only adds to one ("exec_script").
 std::string_view event_of_program(std::string_view program);

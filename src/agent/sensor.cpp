@@ -5,8 +5,6 @@
 #include <atomic>
 #include <bit>
 
-#include <time.h>
-
 #include <linux/bpf.h>
 
 #include "agent/cgroup_scope.hpp"
@@ -81,15 +79,6 @@ bool asks_rules_in_kernel(const SensorOptions& options) {
   return options.filter && options.pin.empty();
 }
 
-/// CLOCK_BOOTTIME - CLOCK_MONOTONIC
-std::uint64_t boot_offset_ns() {
-  timespec monotonic{};
-  clock_gettime(CLOCK_MONOTONIC, &monotonic);
-  const std::uint64_t boot = boot_clock_ns();
-  return boot - (static_cast<std::uint64_t>(monotonic.tv_sec) * 1'000'000'000U +
-                 static_cast<std::uint64_t>(monotonic.tv_nsec));
-}
-
 template <class T>
 void constant(GroupOptions& options, std::string name, const T& value) {
   const auto bytes = std::as_bytes(std::span(&value, 1));
@@ -157,7 +146,7 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   sequence_base_ = boot_clock_ns();
   const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
   types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
-  const PathRules rules = options.filter ? compile_path_rules(*options.filter) : PathRules{};
+  const PathRules rules = asks_rules_in_kernel(options) ? compile_path_rules(*options.filter) : PathRules{};
   if (options.pin.empty()) rule_room_ = room_for(rules, options.reloads);
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
   auto loaded = load_groups(blueprint, options, log);
