@@ -8,6 +8,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <sys/stat.h>
+
 #include "agent/host.hpp"
 #include "nightjar/unique_fd.hpp"
 
@@ -56,16 +58,7 @@ bool DpkgDatabase::exists() const {
 }
 
 std::string DpkgDatabase::stamp() const {
-  std::string stamp;
-  for (const char* name : {"/status", "/info", "/diversions"}) {
-    struct stat status{};
-    if (stat((folder() + name).c_str(), &status) != 0) continue;
-    for (const auto number :
-         {static_cast<std::int64_t>(status.st_ino), static_cast<std::int64_t>(status.st_size),
-          static_cast<std::int64_t>(status.st_mtim.tv_sec), static_cast<std::int64_t>(status.st_mtim.tv_nsec)})
-      stamp += std::to_string(number) + ' ';
-  }
-  return stamp;
+  return stamp_of({folder() + "/status", folder() + "/info", folder() + "/diversions"});
 }
 
 /// Where /bin is a link to /usr/bin, lists may still say /bin/ls: both become the shorter one.
@@ -79,6 +72,7 @@ void DpkgDatabase::read_status(std::string_view text) {
   Package package;
   const auto keep = [&] {
     if (package.name.empty()) return;
+    package.type = "deb";
     packages_[package.name + ':' + package.architecture] = package;
     packages_[package.name] = package;
     package = {};

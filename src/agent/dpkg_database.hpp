@@ -9,17 +9,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include <sys/stat.h>
-
+#include "agent/package.hpp"
 #include "nightjar/result.hpp"
 
 namespace nightjar {
-
-/// As dpkg calls it.
-struct Package {
-  std::string name, version, architecture;
-  bool operator==(const Package&) const = default;
-};
 
 /// Eight bytes for each installed file, at most 2,000,000 files; the names stay on the disk. For one thread.
 class DpkgDatabase {

@@ -133,7 +133,7 @@ struct ExecutableFacts::Shared {
     std::string path;
   };
   Wanted wanted;
-  DpkgDatabase database;  // the thread's
+  PackageDatabases databases;  // the thread's
   UniqueFd answered;
   std::atomic<bool> stop = false;
   mutable std::mutex mutex;  // for the rest
@@ -171,7 +171,7 @@ struct ExecutableFacts::Shared {
       if (digest) known.answer.sha256 = std::move(*digest);
     }
     if (wanted.package && !request.key.path.empty() && is_here(request.key.file, request.key.path)) {
-      auto owner = database.owner(request.key.path);
+      auto owner = databases.owner(request.key.path);
       known.again = known.again || !owner;
       if (owner) known.answer.owner = std::move(*owner);
     }
@@ -182,9 +182,9 @@ struct ExecutableFacts::Shared {
 Result<std::unique_ptr<ExecutableFacts>> ExecutableFacts::make(const Wanted& wanted) {
   auto shared = std::make_shared<Shared>();
   shared->wanted = wanted;
-  if (wanted.package && !shared->database.exists())
-    return Error(errc::not_found,
-                 "--package: no /var/lib/dpkg/status here to read (the database of rpm is not supported)");
+  if (wanted.package) {
+    if (auto opened = shared->databases.open(); !opened) return std::move(opened).error().in("--package");
+  }
   shared->answered.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!shared->answered.valid()) return Error::from_errno("eventfd");
   return std::unique_ptr<ExecutableFacts>(new ExecutableFacts(std::move(shared)));
@@ -204,7 +204,7 @@ void ExecutableFacts::start() {
 
 void ExecutableFacts::work(const std::shared_ptr<Shared>& shared) {
   // Read before anybody waits for it.
-  if (shared->wanted.package) (void)shared->database.owner("/");
+  if (shared->wanted.package) (void)shared->databases.owner("/");
   std::unique_lock lock(shared->mutex);
   for (;;) {
     shared->asked.wait(lock, [&] { return shared->stop || !shared->requests.empty(); });
@@ -212,10 +212,10 @@ void ExecutableFacts::work(const std::shared_ptr<Shared>& shared) {
     const Shared::Request request = std::move(shared->requests.front());
     shared->requests.pop_front();
     lock.unlock();
-    const std::uint64_t generation = shared->database.generation();
+    const std::uint64_t generation = shared->databases.generation();
     auto known = shared->work_out(request);
     lock.lock();
-    if (shared->database.generation() != generation) shared->forget_unowned();
+    if (shared->databases.generation() != generation) shared->forget_unowned();
     shared->put(request.key, std::move(known));
     const std::uint64_t one = 1;
     // Full: it is readable already.

@@ -8,7 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "agent/dpkg_database.hpp"
+#include "agent/package_databases.hpp"
 #include "nightjar/result.hpp"
 
 namespace nightjar {
@@ -36,8 +36,8 @@ class ExecutableFacts {
     std::optional<std::optional<Package>> owner;  ///< empty: not known; holding nothing: no package's
   };
 
-  /// Fails with system when there are no more descriptors, and with not_found when packages are wanted and there is no
-  /// database of dpkg's.
+  /// Fails with system when there are no more descriptors, and with not_found or unsupported when packages are wanted
+  /// and there is no database that can be read.
   static Result<std::unique_ptr<ExecutableFacts>> make(const Wanted& wanted);
   ExecutableFacts(const ExecutableFacts&) = delete;
   ExecutableFacts& operator=(const ExecutableFacts&) = delete;

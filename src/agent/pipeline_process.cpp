@@ -229,7 +229,7 @@ void Pipeline::tell_executable(const process_exec& exec, Bytes record) {
     facts_[Fact::package_name] = scratch() = json::quoted(package->name);
     facts_[Fact::package_version] = scratch() = json::quoted(package->version);
     facts_[Fact::package_architecture] = scratch() = json::quoted(package->architecture);
-    facts_[Fact::package_type] = "\"deb\"";
+    facts_[Fact::package_type] = scratch() = json::quoted(package->type);
   }
 }
 

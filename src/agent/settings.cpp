@@ -203,7 +203,7 @@ constexpr Setting settings[] = {
     {flag, "hash", "--hash", "", "false", "SHA-256 of what exec runs; an exec waits for it, at most a second.", once,
      of_both, fixed, set_flag<&SensorOptions::hash>},
     {flag, "package", "--package", "", "false",
-     "Debian package that owns what exec runs; an exec waits for it, at most a second.", once, of_both, fixed,
+     "Package (Debian, rpm) that owns what exec runs; an exec waits for it, at most a second.", once, of_both, fixed,
      set_flag<&SensorOptions::package>},
     {text, "stats_interval", "--stats-interval", "SECONDS", "60", "Seconds between sensor_stats events.", once, of_both,
      live, set_stats_interval},
