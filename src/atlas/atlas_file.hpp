@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "atlas/bytes.hpp"
 
@@ -20,6 +21,12 @@ static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the file is written as
 
 inline constexpr char file_magic[8] = {'N', 'J', 'A', 'T', 'L', 'A', 'S', 1};
 inline constexpr char signature_magic[8] = {'N', 'J', 'S', 'I', 'G', 'N', 0, 1};
+
+/// An atlas of some version of the format; the magic's last byte has the version.
+inline bool is_atlas(Bytes bytes) {
+  constexpr std::size_t name = sizeof(file_magic) - 1;
+  return bytes.size() >= name && std::memcmp(bytes.data(), file_magic, name) == 0;
+}
 
 struct FileHeader {
   char magic[8];

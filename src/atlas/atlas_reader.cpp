@@ -39,8 +39,7 @@ class AtlasReader {
   Result<> check_whole() {
     if (bytes_.size() < sizeof(FileHeader)) return corrupt("not an atlas: shorter than its header");
     header_ = value_at<FileHeader>(bytes_, 0);
-    if (!std::equal(std::begin(file_magic), std::end(file_magic) - 1, std::begin(header_.magic)))
-      return corrupt("not an atlas: wrong magic");
+    if (!is_atlas(bytes_)) return corrupt("not an atlas: wrong magic");
     if (header_.magic[7] != file_magic[7]) return corrupt("an atlas of another version of nightjar");
     if (header_.length < sizeof(FileHeader) || header_.length > bytes_.size()) return not_whole("it is cut off");
     const Digest digest = sha256(bytes_.subspan(sizeof(FileHeader), header_.length - sizeof(FileHeader)));

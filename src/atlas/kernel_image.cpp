@@ -7,6 +7,7 @@
 
 #include <linux/btf.h>
 
+#include "atlas/atlas_file.hpp"
 #include "atlas/btf_reader.hpp"
 #include "atlas/elf_file.hpp"
 #include "atlas/source.hpp"
@@ -152,6 +153,7 @@ Result<KernelTypes> read_kernel(Bytes bytes, TypePool& pool, const ReadOptions& 
     result.layout = NIGHTJAR_TRY(view.read(pool));
     return result;
   }
+  if (is_atlas(bytes)) return Error(errc::invalid, "an atlas, where a kernel is expected (--atlas names an atlas)");
   auto unpacked = unpack_image(bytes);
   if (!unpacked && unpacked.error().code() == errc::not_found)
     return Error(errc::not_found, "neither BTF, an ELF file, nor a kernel image");

@@ -25,7 +25,7 @@ struct ReadOptions {
 };
 
 /// `bytes`: a vmlinux with BTF or DWARF, a compressed kernel image, raw BTF, or any of them compressed with gzip, xz,
-/// zstd or lz4. Fails with corrupt, or not_found (no type information in it).
+/// zstd or lz4. Fails with corrupt, not_found (no type information in it), or invalid (it is an atlas).
 Result<KernelTypes> read_kernel(Bytes bytes, TypePool& pool, const ReadOptions& options = {});
 
 /// From a module (ELF, maybe compressed) of the kernel whose BTF is given: the types that the kernel lacks.

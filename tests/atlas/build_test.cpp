@@ -137,6 +137,9 @@ TEST_F(AtlasBuild, finds_a_kernel_and_says_what_moved) {
   EXPECT_NE(none.err.find("no-such-kernel"), std::string::npos);
   const auto verified = atlas({"verify", "--atlas", output, folder_ + "/sources/vmlinuz-0"});
   EXPECT_EQ(verified.status, 0) << verified.out << verified.err;
+  const auto confused = atlas({"verify", output});  // without --atlas
+  EXPECT_EQ(confused.status, 1) << confused.out;
+  EXPECT_NE(confused.err.find("an atlas, where a kernel is expected"), std::string::npos) << confused.err;
   const auto diff = [&](const std::string& name) {
     return atlas({"diff", "--atlas", output, folder_ + "/sources/vmlinuz-0",
                   folder_ + "/sources/vmlinuz-" + std::to_string(images_.size() - 1), name});
