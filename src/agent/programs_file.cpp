@@ -46,7 +46,7 @@ Program at_calls(const char* program, const std::string& side, std::initializer_
   return Program(program, points).all_points();
 }
 
-/// Those that describe() in bpf/file_calls.bpf.c knows.
+/// Those that describe() in bpf/file_asked.bpf.h knows.
 Program at_file_calls(const char* program, const std::string& side) {
   return at_calls(program, side,
                   {

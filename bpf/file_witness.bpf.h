@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* A thread's call on files while it runs: what it was asked, the last components of its names, and the inodes whose
+ * change time it set, which are its witnesses (file_calls.bpf.c). */
+#pragma once
+#include "file_asked.bpf.h"
+
+#define WITNESSES 8
+struct witness {
+	__u64 inode;                /* the kernel's; 0: none */
+	__u64 parent, parent_inode; /* of the name by which the file was known then */
+	__u64 ino, size;
+	__u32 dev, mode, uid, gid;
+	__u32 is_old, is_new; /* the name then was the call's old, new one */
+};
+
+struct file_syscall {
+	struct asked asked;
+	__u32 old_mode, old_uid, old_gid;
+	__u32 count;
+	__u32 on_overlay; /* the witnesses are of an overlay */
+	struct witness witnesses[WITNESSES];
+	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
+	char scratch[NAME_BYTES];
+	__u64 mount, fallback; /* of visible_mount() */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, struct file_syscall);
+} file_syscalls SEC(".maps");
+
+static const struct file_syscall no_syscall;
+
+/* ---- Names ---- */
+
+static __always_inline struct file_syscall *syscall_of_thread(void)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+
+	return bpf_map_lookup_elem(&file_syscalls, &thread);
+}
+
+/* What follows is asked in loops: global functions, which the verifier checks once. They take numbers only, so each
+ * finds the thread's call again. */
+
+enum which_name { NEW_NAME, OLD_NAME };
+
+/* Whether the entry has the last component of the call's name. */
+__noinline int name_is(__u64 entry, __u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct dentry *dentry = (void *)entry;
+	const __u64 *a, *b;
+
+	if (!s || !entry)
+		return 0;
+	a = (void *)s->scratch;
+	b = which == OLD_NAME ? (void *)s->old_last : (void *)s->last;
+	__builtin_memset(s->scratch, 0, NAME_BYTES);
+	if (bpf_probe_read_kernel_str(s->scratch, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name)) <= 0)
+		return 0;
+	for (int i = 0; i < NAME_BYTES / 8; i++) {
+		if (a[i] != b[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* Copies the last component of the caller's path, without slashes behind it. Global: verified once. */
+#define GIVEN_BYTES 4096
+struct given_name {
+	char bytes[GIVEN_BYTES + NAME_BYTES];
+};
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct given_name);
+} given_names SEC(".maps");
+
+static __always_inline struct given_name *given_name(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&given_names, &zero);
+}
+
+/* Goes back from the end of a name by some bytes, or to where it begins. */
+#define BACK_AT_ONCE 16
+__noinline __u64 go_back(__u64 begin)
+{
+	struct given_name *g = given_name();
+
+	for (int i = 0; g && i < BACK_AT_ONCE; i++) {
+		opaque(begin);
+		if (begin == 0 || begin >= GIVEN_BYTES || g->bytes[begin - 1] == '/')
+			break;
+		begin--;
+	}
+	return begin;
+}
+
+__noinline int copy_last(__u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct given_name *g = given_name();
+	__u64 end, begin, name;
+	char *to;
+	long n;
+
+	if (!s)
+		return 0;
+	to = which == OLD_NAME ? s->old_last : s->last;
+	name = which == OLD_NAME ? s->asked.old_name : s->asked.name;
+	__builtin_memset(to, 0, NAME_BYTES);
+	if (!g || !name)
+		return 0;
+	n = bpf_probe_read_user_str(g->bytes, GIVEN_BYTES, (void *)name);
+	if (n <= 1 || n > GIVEN_BYTES)
+		return 0;
+	end = n - 1;
+	for (int i = 0; i < 8; i++) { /* slashes behind */
+		opaque(end);
+		if (end == 0 || end >= GIVEN_BYTES || g->bytes[end - 1] != '/')
+			break;
+		end--;
+	}
+	begin = end;
+	for (int i = 0; i < NAME_BYTES / BACK_AT_ONCE; i++) {
+		__u64 next = go_back(begin);
+
+		if (next == begin)
+			break;
+		begin = next;
+	}
+	n = end - begin;
+	opaque(n);
+	opaque(begin);
+	if (n <= 0 || n >= NAME_BYTES || begin >= GIVEN_BYTES)
+		return 0;
+	bpf_probe_read_kernel(to, n, g->bytes + begin);
+	return 0;
+}
+
+/* ---- Witnesses ---- */
+
+/* The caller's names, once the kernel has read them: before, their pages need not be there. */
+__noinline int copy_names(void)
+{
+	struct file_syscall *s = syscall_of_thread();
+
+	if (!s || s->last[0])
+		return 0;
+	copy_last(NEW_NAME);
+	if (s->asked.kind == WIRE_FILE_RENAME || s->asked.kind == WIRE_FILE_LINK)
+		copy_last(OLD_NAME);
+	return 0;
+}
+
+#define ALIASES 16
+static __always_inline struct dentry *alias_entry(struct hlist_node *node)
+{
+	return (void *)node - bpf_core_field_offset(struct dentry, d_u.d_alias);
+}
+
+/* The entry of an inode that has the call's name, but is not `skip`; 0: it has none. */
+__noinline __u64 entry_named(__u64 of_inode, __u32 which, __u64 skip)
+{
+	struct inode *inode = (void *)of_inode;
+	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+
+	for (int i = 0; i < ALIASES && node; i++) {
+		__u64 entry = (__u64)alias_entry(node);
+
+		if (entry != skip && name_is(entry, which))
+			return entry;
+		bpf_probe_read_kernel(&node, sizeof(node), node);
+	}
+	return 0;
+}
+
+static __always_inline __u64 first_entry(struct inode *inode)
+{
+	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+
+	return node ? (__u64)alias_entry(node) : 0;
+}
+
+static __always_inline __u64 parent_of(__u64 entry)
+{
+	struct dentry *dentry = (void *)entry;
+
+	return (__u64)BPF_CORE_READ(dentry, d_parent);
+}
+
+static __always_inline void remember_name(struct file_syscall *s, struct witness *w)
+{
+	__u64 entry = 0;
+
+	if (s->asked.kind == WIRE_FILE_RENAME) {
+		entry = entry_named(w->inode, OLD_NAME, 0);
+		w->is_old = entry != 0;
+	}
+	if (entry)
+		w->is_new = name_is(entry, NEW_NAME);
+	else
+		w->is_new = (entry = entry_named(w->inode, NEW_NAME, 0)) != 0;
+	if (!entry)
+		return;
+	w->parent = parent_of(entry);
+	w->parent_inode = (__u64)inode_of(w->parent);
+}
+
+static __always_inline void forget_witnesses(struct file_syscall *s)
+{
+	for (int i = 0; i < WITNESSES; i++)
+		s->witnesses[i].inode = 0;
+	s->count = 0;
+}
+
+static __always_inline int witnessed(struct inode *inode)
+{
+	__u64 thread = bpf_get_current_pid_tgid();
+	struct file_syscall *s = bpf_map_lookup_elem(&file_syscalls, &thread);
+	struct witness *w;
+	__u64 count;
+
+	if (!s || s->asked.kind == WIRE_FILE_OPEN_WRITE || s->asked.fd >= 0)
+		return 0;
+	for (int i = 0; i < WITNESSES; i++) {
+		if (s->witnesses[i].inode == (__u64)inode)
+			return 0;
+	}
+	/* An overlay's call touches its layers, too, which may be mounted where the process sees them; no other call
+	 * touches an overlay. */
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		if (!s->on_overlay)
+			forget_witnesses(s);
+		s->on_overlay = 1;
+	} else if (s->on_overlay) {
+		return 0;
+	}
+	count = s->count;
+	opaque(count);
+	if (count >= WITNESSES)
+		return 0;
+	w = &s->witnesses[count];
+	s->count = count + 1;
+	w->inode = (__u64)inode;
+	w->ino = BPF_CORE_READ(inode, i_ino);
+	w->dev = inode_device(inode);
+	w->mode = BPF_CORE_READ(inode, i_mode);
+	w->uid = BPF_CORE_READ(inode, i_uid.val);
+	w->gid = BPF_CORE_READ(inode, i_gid.val);
+	w->size = BPF_CORE_READ(inode, i_size);
+	copy_names();
+	if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR || s->asked.kind == WIRE_FILE_RENAME)
+		remember_name(s, w);
+	return 0;
+}
