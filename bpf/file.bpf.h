@@ -24,6 +24,8 @@ static __always_inline bool file_kind_wanted(__u32 kind)
 #define FMODE_EXEC 0x20
 #define FMODE_CREATED 0x100000
 #define O_TMPFILE_BIT 020000000 /* __O_TMPFILE, include/uapi/asm-generic/fcntl.h */
+/* include/uapi/linux/fs.h */
+#define RENAME_EXCHANGE 2
 
 /* ---- Which files ---- */
 
@@ -108,6 +110,7 @@ struct file_facts {
 	__u32 dev, mode, uid, gid;
 	__u32 old_mode, old_uid, old_gid;
 	__u32 flags, open_flags, missing;
+	__u32 turned; /* what is said here of the path is of the old one, and the other way round */
 	char old_name[NAME_BYTES];
 };
 
@@ -218,8 +221,9 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 
 	at = 0;
 	if (f->mnt) {
-		at = put_path(s->tail, walk, (void *)f->mnt, (void *)f->dentry, &missing, WIRE_MISSING_PATH,
-			      WIRE_CUT_PATH);
+		at = put_path(s->tail, walk, (void *)f->mnt, (void *)f->dentry, &missing,
+			      f->turned ? WIRE_MISSING_OLD_PATH : WIRE_MISSING_PATH,
+			      f->turned ? WIRE_CUT_OLD_PATH : WIRE_CUT_PATH);
 		if (namespace_of(f->mnt) != BPF_CORE_READ(task, nsproxy, mnt_ns))
 			rec->flags |= WIRE_FILE_UNREACHABLE;
 	} else if (!f->old_dentry) {
@@ -243,7 +247,8 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 		if (at > PATH_BYTES + NAME_BYTES)
 			return -1;
 		len = put_path(s->tail + at, walk, (void *)f->old_mnt, (void *)f->old_dentry, &missing,
-			       WIRE_MISSING_OLD_PATH, WIRE_CUT_OLD_PATH);
+			       f->turned ? WIRE_MISSING_PATH : WIRE_MISSING_OLD_PATH,
+			       f->turned ? WIRE_CUT_PATH : WIRE_CUT_OLD_PATH);
 		/* The root's own, empty component is none when a name stands before it. */
 		if (f->old_name[0] && len == 1)
 			len = 0;
@@ -253,6 +258,12 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 			rec->old_path.len = at - begin;
 		} else { /* the name that is gone is the event's */
 			rec->path.len = at - begin;
+		}
+		if (f->turned) {
+			struct wire_slice path = rec->path;
+
+			rec->path = rec->old_path;
+			rec->old_path = path;
 		}
 	}
 	opaque(at);

@@ -5,9 +5,6 @@
 #include <asm/ptrace.h>
 #include <bpf/bpf_tracing.h>
 
-/* include/uapi/linux/fs.h */
-#define RENAME_EXCHANGE 2
-
 /* include/linux/fs.h */
 #define ATTR_MODE 0x1
 #define ATTR_UID 0x2

@@ -7,6 +7,7 @@
 
 #define AT_FDCWD -100
 #define AT_REMOVEDIR 0x200
+#define AT_SYMLINK_FOLLOW 0x400
 #define O_TRUNC_BIT 01000
 
 struct asked {
@@ -123,6 +124,7 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 		s->old_name = ctx->args[1];
 		s->dfd = ctx->args[2];
 		s->name = ctx->args[3];
+		s->flags = ctx->args[4];
 		return true;
 	case __NR_symlinkat:
 		s->kind = WIRE_FILE_SYMLINK;

@@ -116,19 +116,6 @@ __noinline __u64 visible_mount(__u64 file_system)
 	return found ? found + bpf_core_field_offset(struct mount, mnt) : 0;
 }
 
-__noinline int is_witness(__u64 inode)
-{
-	struct file_syscall *s = syscall_of_thread();
-
-	if (!s || !inode)
-		return false;
-	for (int i = 0; i < WITNESSES; i++) {
-		if (s->witnesses[i].inode == inode)
-			return true;
-	}
-	return false;
-}
-
 static __always_inline void witness_facts(struct file_facts *f, struct witness *w)
 {
 	f->inode = w->ino;
@@ -172,35 +159,42 @@ static __always_inline bool find_removed(struct file_syscall *s, struct file_fac
 	return false;
 }
 
-/* rename: the witness that has another name now. */
+/* rename: the witness that has another name now, and the one that had that name before in the same directory. */
 static __always_inline bool find_renamed(struct file_syscall *s, struct file_facts *f)
 {
-	bool found = false;
+	__u64 renamed = 0, directory = 0;
 
-	for (int i = 0; i < WITNESSES; i++) {
+	for (int i = 0; i < WITNESSES && !renamed; i++) {
 		struct witness *w = &s->witnesses[i];
 		__u64 mnt, now;
 
-		if (!w->inode || !w->parent || !is_witness(w->parent_inode))
+		if (!w->inode || !w->is_old || !is_witness(w->parent_inode))
 			continue;
 		mnt = visible_mount((__u64)file_system_of(w->parent));
 		if (!mnt)
 			continue;
 		now = entry_named(w->inode, NEW_NAME, 0);
-		if (!found && w->is_old && now && (!w->is_new || parent_of(now) != w->parent)) {
-			found = true;
-			inode_facts(f, (void *)w->inode);
-			gone_name(f, mnt, w, s->old_last);
-			f->old_inode = f->inode;
-			f->mnt = mnt;
-			f->dentry = now;
-		} else if (w->is_new) {
-			f->overwritten = w->ino;
-		}
+		if (!now || (w->is_new && parent_of(now) == w->parent))
+			continue;
+		renamed = w->inode;
+		directory = parent_of(now);
+		inode_facts(f, (void *)w->inode);
+		gone_name(f, mnt, w, s->old_last);
+		f->old_inode = f->inode;
+		f->mnt = mnt;
+		f->dentry = now;
 	}
-	if (s->asked.flags & 2)
+	if (!renamed)
+		return false;
+	for (int i = 0; i < WITNESSES; i++) {
+		struct witness *w = &s->witnesses[i];
+
+		if (w->inode && w->inode != renamed && w->is_new && w->parent == directory)
+			f->overwritten = w->ino;
+	}
+	if (s->asked.flags & RENAME_EXCHANGE)
 		f->flags |= WIRE_FILE_EXCHANGE;
-	return found;
+	return true;
 }
 
 /* Everything else: the witness that has the name now, or that is alone. */
@@ -247,6 +241,45 @@ static __always_inline void find_linked(struct file_facts *f)
 		f->missing |= WIRE_MISSING_OLD_PATH;
 }
 
+/* A link on an overlay: the kernel drops the new name at once, and the file has no new change time unless it was copied
+ * up, but the directory has. */
+static __always_inline bool find_linked_on_overlay(struct file_syscall *s, struct file_facts *f)
+{
+	__u64 directory = 0, old = 0;
+	struct dentry *entry;
+
+	for (int i = 0; i < WITNESSES; i++) {
+		struct witness *w = &s->witnesses[i];
+
+		if (!w->inode)
+			break;
+		if ((w->mode & S_IFMT) == S_IFDIR)
+			directory = w->inode; /* the last: after what was copied up */
+		else if (!old)
+			old = entry_named(w->inode, OLD_NAME, 0);
+	}
+	f->old_dentry = directory ? first_entry((void *)directory) : 0;
+	f->old_mnt = f->old_dentry ? visible_mount((__u64)file_system_of(f->old_dentry)) : 0;
+	if (!f->old_mnt || !s->last[0])
+		return false;
+	bpf_probe_read_kernel(f->old_name, NAME_BYTES, s->last);
+	if (!old && is_same_directory())
+		old = child_named(directory, OLD_NAME);
+	entry = (void *)old;
+	if (!old ||
+	    (s->asked.flags & AT_SYMLINK_FOLLOW && (BPF_CORE_READ(entry, d_inode, i_mode) & S_IFMT) == S_IFLNK)) {
+		f->missing |= WIRE_MISSING_OLD_PATH;
+		inode_facts(f, NULL);
+		return true;
+	}
+	inode_facts(f, inode_of(old));
+	f->old_inode = f->inode;
+	f->mnt = f->old_mnt;
+	f->dentry = old;
+	f->turned = 1;
+	return true;
+}
+
 /* Finds what the call was about. A function of its own, verified once. The call is the thread's. */
 __noinline int find_file(__u32 row)
 {
@@ -268,6 +301,8 @@ __noinline int find_file(__u32 row)
 		return find_renamed(s, f);
 	} else if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR) {
 		return find_removed(s, f);
+	} else if (s->asked.kind == WIRE_FILE_LINK && s->on_overlay) {
+		return find_linked_on_overlay(s, f);
 	} else {
 		bool in_directory = s->asked.kind == WIRE_FILE_MKDIR || s->asked.kind == WIRE_FILE_MKNOD ||
 				    s->asked.kind == WIRE_FILE_SYMLINK || s->asked.kind == WIRE_FILE_LINK;
@@ -369,7 +404,8 @@ static __always_inline int syscall_ends(void *ctx, __s64 ret)
 
 /* ---- The hooks ---- */
 
-/* In the slots of the calls that describe() knows (file_asked.bpf.h; syscalls.bpf.c; file_calls in src/agent/programs_file.cpp). */
+/* In the slots of the calls that describe() knows (file_asked.bpf.h; syscalls.bpf.c; file_calls in
+ * src/agent/programs_file.cpp). */
 SEC("tracepoint/raw_syscalls/sys_enter") int file_calls_enter__calls(struct sys_enter_ctx *ctx)
 {
 	return syscall_begins(ctx);

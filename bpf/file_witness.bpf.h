@@ -20,8 +20,11 @@ struct file_syscall {
 	__u32 on_overlay; /* the witnesses are of an overlay */
 	struct witness witnesses[WITNESSES];
 	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
+	__u32 last_at, old_last_at;                  /* where in the name it begins */
 	char scratch[NAME_BYTES];
 	__u64 mount, fallback; /* of visible_mount() */
+	__u64 child;           /* of child_named() */
+	__u64 touched;         /* of witnessed() */
 };
 
 struct {
@@ -141,6 +144,38 @@ __noinline int copy_last(__u32 which)
 	if (n <= 0 || n >= NAME_BYTES || begin >= GIVEN_BYTES)
 		return 0;
 	bpf_probe_read_kernel(to, n, g->bytes + begin);
+	if (which == OLD_NAME)
+		s->old_last_at = begin;
+	else
+		s->last_at = begin;
+	return 0;
+}
+
+/* Whether what stands before the last components is the same, byte by byte: then they are in the same directory. */
+#define COMPARED_AT_ONCE 64
+__noinline int is_same_directory(void)
+{
+	struct file_syscall *s = syscall_of_thread();
+	__u64 a[COMPARED_AT_ONCE / 8] = {}, b[COMPARED_AT_ONCE / 8] = {};
+
+	if (!s || s->asked.dfd != s->asked.old_dfd || s->last_at != s->old_last_at || !s->old_last[0])
+		return 0;
+	for (__u32 at = 0; at < GIVEN_BYTES; at += COMPARED_AT_ONCE) {
+		__u64 n = s->last_at - at;
+
+		if (at >= s->last_at)
+			return 1;
+		if (n > COMPARED_AT_ONCE)
+			n = COMPARED_AT_ONCE;
+		opaque(n);
+		if (n > COMPARED_AT_ONCE || bpf_probe_read_user(a, n, (void *)(s->asked.name + at)) ||
+		    bpf_probe_read_user(b, n, (void *)(s->asked.old_name + at)))
+			return 0;
+		for (int i = 0; i < COMPARED_AT_ONCE / 8; i++) {
+			if (a[i] != b[i])
+				return 0;
+		}
+	}
 	return 0;
 }
 
@@ -213,6 +248,46 @@ static __always_inline void remember_name(struct file_syscall *s, struct witness
 	w->parent_inode = (__u64)inode_of(w->parent);
 }
 
+/* Some steps along a directory's entries, from s->child on: the first that has the call's name, and an inode; 0: none
+ * yet. */
+#define CHILDREN_AT_ONCE 64
+__noinline __u64 try_children(__u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct hlist_node *node;
+
+	if (!s)
+		return 0;
+	node = (void *)s->child;
+	for (int i = 0; i < CHILDREN_AT_ONCE && node; i++) {
+		struct dentry *dentry = (void *)node - bpf_core_field_offset(struct dentry, d_sib);
+
+		if (name_is((__u64)dentry, which) && BPF_CORE_READ(dentry, d_inode))
+			return (__u64)dentry;
+		bpf_probe_read_kernel(&node, sizeof(node), node);
+	}
+	s->child = (__u64)node;
+	return 0;
+}
+
+/* The entry of a directory by the call's name, as far as the kernel holds it in memory. The latest are first: what the
+ * call itself looked up is found at once. 0: none, or the directory has very many. */
+#define CHILDREN_TRIED 1024
+__noinline __u64 child_named(__u64 of_directory, __u32 which)
+{
+	struct inode *directory = (void *)of_directory;
+	struct file_syscall *s = syscall_of_thread();
+	struct dentry *entry = (void *)first_entry(directory);
+	__u64 found = 0;
+
+	if (!s || !entry)
+		return 0;
+	s->child = (__u64)BPF_CORE_READ(entry, d_children.first);
+	for (int i = 0; i < CHILDREN_TRIED / CHILDREN_AT_ONCE && !found && s->child; i++)
+		found = try_children(which);
+	return found;
+}
+
 static __always_inline void forget_witnesses(struct file_syscall *s)
 {
 	for (int i = 0; i < WITNESSES; i++)
@@ -220,32 +295,32 @@ static __always_inline void forget_witnesses(struct file_syscall *s)
 	s->count = 0;
 }
 
-static __always_inline int witnessed(struct inode *inode)
+__noinline int is_witness(__u64 inode)
 {
-	__u64 thread = bpf_get_current_pid_tgid();
-	struct file_syscall *s = bpf_map_lookup_elem(&file_syscalls, &thread);
-	struct witness *w;
-	__u64 count;
+	struct file_syscall *s = syscall_of_thread();
 
-	if (!s || s->asked.kind == WIRE_FILE_OPEN_WRITE || s->asked.fd >= 0)
-		return 0;
+	if (!s || !inode)
+		return false;
 	for (int i = 0; i < WITNESSES; i++) {
-		if (s->witnesses[i].inode == (__u64)inode)
-			return 0;
+		if (s->witnesses[i].inode == inode)
+			return true;
 	}
-	/* An overlay's call touches its layers, too, which may be mounted where the process sees them; no other call
-	 * touches an overlay. */
-	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
-		if (!s->on_overlay)
-			forget_witnesses(s);
-		s->on_overlay = 1;
-	} else if (s->on_overlay) {
-		return 0;
-	}
-	count = s->count;
+	return false;
+}
+
+static __always_inline bool removes_a_name(__u32 kind)
+{
+	return kind == WIRE_FILE_DELETE || kind == WIRE_FILE_RMDIR || kind == WIRE_FILE_RENAME;
+}
+
+static __always_inline void add_witness(struct file_syscall *s, struct inode *inode)
+{
+	struct witness *w;
+	__u64 count = s->count;
+
 	opaque(count);
 	if (count >= WITNESSES)
-		return 0;
+		return;
 	w = &s->witnesses[count];
 	s->count = count + 1;
 	w->inode = (__u64)inode;
@@ -256,7 +331,51 @@ static __always_inline int witnessed(struct inode *inode)
 	w->gid = BPF_CORE_READ(inode, i_gid.val);
 	w->size = BPF_CORE_READ(inode, i_size);
 	copy_names();
-	if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR || s->asked.kind == WIRE_FILE_RENAME)
+	if (removes_a_name(s->asked.kind))
 		remember_name(s, w);
+}
+
+static __always_inline bool is_dir_inode(struct inode *inode)
+{
+	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR;
+}
+
+/* What the thread's call touched, as witnessed() left it. */
+__noinline int add_touched(void)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct inode *inode, *removed;
+
+	if (!s || is_witness(s->touched))
+		return 0;
+	inode = (void *)s->touched;
+	/* An overlay's call touches its layers, too, which may be mounted where the process sees them; no other call
+	 * touches an overlay. */
+	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+		if (!s->on_overlay)
+			forget_witnesses(s);
+		s->on_overlay = 1;
+	} else if (s->on_overlay) {
+		return 0;
+	}
+	add_witness(s, inode);
+	/* What only a lower layer has gets no new change time when it is removed or replaced, but its directory does,
+	 * and still has it then. */
+	if (s->on_overlay && removes_a_name(s->asked.kind) && is_dir_inode(inode)) {
+		removed = inode_of(child_named((__u64)inode, NEW_NAME));
+		if (removed && !is_witness((__u64)removed))
+			add_witness(s, removed);
+	}
 	return 0;
+}
+
+static __always_inline int witnessed(struct inode *inode)
+{
+	struct file_syscall *s = syscall_of_thread();
+
+	if (!s || s->asked.kind == WIRE_FILE_OPEN_WRITE || s->asked.fd >= 0)
+		return 0;
+	/* To the verifier the argument is more than a number, which is all that functions take. */
+	s->touched = (__u64)inode;
+	return add_touched();
 }

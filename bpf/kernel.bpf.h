@@ -34,6 +34,10 @@ struct dentry {
 	struct qstr d_name;
 	struct inode *d_inode;
 	struct super_block *d_sb;
+	/* Two list_heads before: Linux kernel commit da549bdd15c2 ("dentry: switch the lists of children to hlist")
+	 * (in v6.8). */
+	struct hlist_node d_sib;
+	struct hlist_head d_children;
 	union {
 		struct hlist_node d_alias;
 	} d_u;
@@ -484,3 +488,4 @@ struct bpf_iter__task {
 #define S_IFREG 0100000
 #define S_IFBLK 0060000
 #define S_IFDIR 0040000
+#define S_IFLNK 0120000

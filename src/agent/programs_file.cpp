@@ -176,8 +176,9 @@ std::string_view file_degradation(Kind kind, std::string_view tier) {
              "calls on a descriptor";
     default:
       return "system calls only: what io_uring and 32-bit programs do is not seen, nor what happens on file systems "
-             "that keep no change times of their own, nor on overlays links and the removal of what only a lower layer "
-             "has; where a file system is mounted twice, the path may lead through either";
+             "that keep no change times of their own; where a file system is mounted twice, the path may lead through "
+             "either; on overlays a link to a file of another directory may not say which file that is, and where a "
+             "directory has over a thousand entries in use, the removal of what only a lower layer has may be missed";
   }
 }
 

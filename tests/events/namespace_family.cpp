@@ -48,7 +48,7 @@ TEST(NamespaceTools, unshare_and_nsenter_enter_what_they_say) {
 
 TEST(NamespaceTools, ip_netns_exec_enters_what_it_says) {
   const TempDir place;
-  if (std::system("command -v ip >/dev/null") != 0) GTEST_SKIP() << "no ip(8)";
+  if (std::system("ip netns list >/dev/null 2>&1") != 0) GTEST_SKIP() << "no ip(8) that knows netns (iproute2's does)";
   // Names of network namespaces are files in /run/netns: ours are in a /run of our own.
   const std::string script =
       "mount -t tmpfs none /run && ip netns add nightjar && ip netns exec nightjar readlink "
