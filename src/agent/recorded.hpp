@@ -16,6 +16,10 @@ const nlohmann::json* value_at(const nlohmann::json& event, std::string_view dot
 std::string text_at(const nlohmann::json& event, std::string_view dotted);
 std::uint64_t number_at(const nlohmann::json& event, std::string_view dotted);
 
+inline constexpr std::int64_t no_time = INT64_MIN;
+/// A time of RFC 3339 in UTC as nanoseconds since 1970; no_time when there is none.
+std::int64_t time_at(const nlohmann::json& event, std::string_view dotted);
+
 /// One line as an event; a discarded value when it is none: no JSON, no object, no event.action, or nested beyond
 /// reason.
 nlohmann::json parse_event(std::string_view line);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // nightjar report: one page that shows recorded events, and needs nothing else.
+#include <array>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -11,6 +12,7 @@
 
 #include "agent/commands.hpp"
 #include "agent/recorded.hpp"
+#include "agent/report_index.hpp"
 #include "agent/report_page.hpp"
 
 namespace nightjar {
@@ -20,6 +22,11 @@ using nlohmann::json;
 
 // A page of this many is about 150 MB, the most that browsers read with ease.
 constexpr std::size_t most_events = 400'000;
+
+// The page reads a piece when somebody looks at one of its events, and can search those that have arrived.
+constexpr std::size_t events_a_piece = 4096;
+constexpr std::string_view piece_end = "</script>";
+constexpr std::string_view pieces_between = "</script>\n<script type=\"application/json\" class=\"events\">";
 
 class Report {
  public:
@@ -43,30 +50,41 @@ class Report {
       ++left_out_;
       return;
     }
+    index_.take(event, action);
     slim(event, action);
-    if (taken_++ != 0) events_ += ',';
+    if (taken_++ % events_a_piece == 0) events_ += pieces_between;
     // Every byte beyond ASCII as an escape, and what is not UTF-8 replaced.
-    events_ += event.dump(-1, ' ', true, json::error_handler_t::replace);
+    append(events_, event.dump(-1, ' ', true, json::error_handler_t::replace));
+    events_ += '\n';
   }
 
   void new_file() { sequence_.new_file(); }
 
-  [[nodiscard]] std::string page() const {
-    json about;
+  /// The page in its parts, each a view of this object's or of `head`.
+  [[nodiscard]] std::array<std::string_view, 5> page(std::string& head) const {
+    json about = index_.told();
+    about["events_a_piece"] = events_a_piece;
     about["skipped"] = skipped_;
     about["left_out"] = left_out_;
     about["host"] = host_;
     about["kernel"] = kernel_;
     about["lost"] = {{"count", lost_}, {"classes", lost_classes_}, {"gaps", sequence_.missing()}};
     for (const EventInfo& info : all_events()) about["families"][std::string(info.action)] = info.family;
-    std::string data = about.dump(-1, ' ', true, json::error_handler_t::replace);
-    data.pop_back();
-    data += ",\"events\":[" + events_ + "]}";
-    constexpr std::string_view place = "@DATA@";
-    const auto at = report_page.find(place);
-    std::string page(report_page.substr(0, at));
-    page.reserve(report_page.size() + data.size() + data.size() / 16);
-    // Inside a script element only "<" can end it or begin a comment.
+    append(head, about.dump(-1, ' ', true, json::error_handler_t::replace));
+    constexpr std::string_view index_place = "@DATA@", events_place = "@EVENTS@";
+    const auto index_at = report_page.find(index_place), events_at = report_page.find(events_place);
+    const auto rest_at = index_at + index_place.size();
+    return {report_page.substr(0, index_at), head, report_page.substr(rest_at, events_at - rest_at),
+            events_.empty() ? events_ : std::string_view(events_).substr(piece_end.size()),
+            report_page.substr(events_at + events_place.size())};
+  }
+
+  [[nodiscard]] std::size_t taken() const { return taken_; }
+  [[nodiscard]] std::size_t skipped() const { return skipped_; }
+
+ private:
+  /// Inside a script element only "<" can end it or begin a comment.
+  static void append(std::string& page, std::string_view data) {
     for (const char c : data) {
       if (c == '<') {
         page += "\\u003c";
@@ -74,13 +92,8 @@ class Report {
         page += c;
       }
     }
-    return page += report_page.substr(at + place.size());
   }
 
-  [[nodiscard]] std::size_t taken() const { return taken_; }
-  [[nodiscard]] std::size_t skipped() const { return skipped_; }
-
- private:
   /// Leaves out what the page never shows, or has from an earlier event of the same process.
   void slim(json& event, const std::string& action) {
     for (const char* name : {"host", "ecs"}) event.erase(name);
@@ -95,7 +108,9 @@ class Report {
     if (action == "exec" || action == "process_snapshot") return;
     const std::string entity = text_at(event, "process.entity_id");
     const auto known = known_.emplace(entity, 0);
-    if (!known.second) erase("process", {"command_line", "executable", "parent", "start", "user"});
+    if (known.second) return;
+    erase("process", {"command_line", "executable", "parent", "start", "user"});
+    erase("nightjar", {"cgroup"});
   }
 
   std::string events_;
@@ -103,6 +118,7 @@ class Report {
   std::uint64_t lost_ = 0;
   std::set<std::string> lost_classes_;
   std::string host_, kernel_;
+  ReportIndex index_;
   SequenceCheck sequence_;
   std::unordered_map<std::string, int> known_;
 };
@@ -135,16 +151,17 @@ int report(const Options& options) {
   for (const std::string& path : options.inputs) {
     if (!read_events(path, made)) return exit_failed;
   }
-  const std::string page = made.page();
+  std::string head;
+  const auto page = made.page(head);
   if (options.target.empty() || options.target == "-") {
-    std::fwrite(page.data(), 1, page.size(), stdout);
+    for (const std::string_view part : page) std::fwrite(part.data(), 1, part.size(), stdout);
     if (std::fflush(stdout) != 0) {
       std::perror("nightjar: cannot write the report");
       return exit_failed;
     }
   } else {
     std::ofstream out(options.target, std::ios::trunc | std::ios::binary);
-    out << page;
+    for (const std::string_view part : page) out << part;
     if (!out.flush()) {
       std::fprintf(stderr, "nightjar: cannot write %s: %s\n", options.target.c_str(), strerror(errno));
       return exit_failed;
