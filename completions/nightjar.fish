@@ -35,7 +35,7 @@ function __nightjar_list
         case --transport
             printf '%s\n' auto ringbuf perf
         case --program-tier
-            printf '%s\n' auto btf kprobe tracepoint
+            printf '%s\n' auto btf kprobe tracepoint legacy
         case '*'
             __fish_complete_path (commandline -ct)
     end

@@ -19,7 +19,7 @@ TIMEOUT_S = 120
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs/man").glob("*.[1-9]"))]
 COMMANDS = re.compile(
     r"(nightjar|\./run|\./test|tools/\S+|packaging/\S+|apt-get|systemctl|journalctl|cmake|install|echo|openssl|sbatch"
-    r"|build/ci/bin/nightjar|docker|kubectl|c\+\+)( |$)"
+    r"|build/ci/bin/nightjar|docker|kubectl|bench/run|c\+\+)( |$)"
 )
 # With what the reader is to fill in, these are no commands yet.
 SYNOPSIS = re.compile(r"(^|[ |\[])(COMMAND|FILE|RULES|EVENTS|PAGE|ARGS|FILTER|\.\.\.)([ \],|.]|$)|\.\.\.|check\|show")
@@ -30,6 +30,7 @@ SCOPE = "nightjar run --duration 0.3 --scope tree:$$ "
 TABLE = [
     (r"apt-get |systemctl |journalctl |packaging/build-deb", "tests/vm/systemd.py"),
     (r"\./run|\./test|tools/build|tools/lint|tools/setup", ".ci/run"),
+    (r"bench/run", "{root}/bench/run --help"),  # rounds take minutes and the whole machine
     (r"cmake|c\+\+ ", "tests/install/test_install.py"),
     (r"sbatch|nightjar atlas build", "docs/atlas-job.yaml"),
     (r"nightjar atlas (show|diff|add)", "tests/unit/atlas_test.cpp"),
@@ -62,7 +63,7 @@ def commands_of(page):
                 continue
             command = re.sub(r"^sudo ", "", line[2:])
         elif re.match(r" {4,}\S", line):
-            command = line.strip()
+            command = re.sub(r"^sudo ", "", line.strip())
         else:
             continue
         while command.endswith("\\") or command.count("'") % 2:
@@ -195,7 +196,7 @@ class Completeness(unittest.TestCase):
                 self.assertTrue(key in manual, "not in nightjar.yaml.5")
 
     def completed(self, *words):
-        """What bash offers behind these words; completions of other shells take the same from --help."""
+        """What bash offers behind these words."""
         quoted = " ".join(f"'{word}'" for word in words)
         script = (
             f"source {ROOT}/completions/nightjar.bash; compopt() {{ :; }}; COMP_WORDS=({quoted}); "
@@ -218,6 +219,46 @@ class Completeness(unittest.TestCase):
         listed = subprocess.run([AGENT, "atlas", "--help"], capture_output=True, text=True, check=True, timeout=TIMEOUT_S)
         atlas = set(re.findall(r"^  ([a-z]+) ", listed.stdout.partition("Subcommands:")[2], re.MULTILINE))
         self.assertEqual(atlas, self.completed("nightjar", "atlas", ""))
+
+    def offered(self, command):
+        environment = dict(os.environ, PATH=f"{AGENT.parent}:{os.environ['PATH']}", HOME="/nonexistent")
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=TIMEOUT_S)
+        return {line.split("\t")[0].removesuffix(" ") for line in done.stdout.splitlines() if line}
+
+    def completed_by_fish(self, *words):
+        line = " ".join(words)
+        return self.offered(["fish", "--no-config", "-c", f"source {ROOT}/completions/nightjar.fish; complete -C '{line}'"])
+
+    def completed_by_zsh(self, *words):
+        quoted = " ".join(f"'{word}'" for word in words)
+        # What the completion system would do with it: keep what begins as the word does.
+        script = (
+            f"compadd() {{ while [[ $1 != -- ]] {{ shift }}; shift; print -rl -- ${{(M)@:#$words[CURRENT]*}} }}; "
+            f"compset() {{ : }}; words=({quoted}); CURRENT={len(words)}; source {ROOT}/completions/_nightjar"
+        )
+        return self.offered(["zsh", "-f", "-c", script])
+
+    def test_shells_complete_alike(self):
+        tiers = subprocess.run(
+            [AGENT, "watch", "--program-tier", "?", "--", "true"], capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        )
+        known = set(re.findall(r"[a-z]+", re.search(r"expected (.*) \(", tiers.stderr)[1])) - {"or"}
+        self.assertEqual(known, self.completed("nightjar", "watch", "--program-tier", ""))
+        watch = ("nightjar", "watch")
+        for words in (
+            ("nightjar", ""),
+            (*watch, "--"),
+            ("nightjar", "report", "--"),
+            ("nightjar", "atlas", ""),
+            ("nightjar", "config", ""),
+            *((*watch, option, "") for option in ("--format", "--output", "--scope", "--transport", "--program-tier")),
+            (*watch, "--events", "conn"),
+        ):
+            for shell, completed in (("fish", self.completed_by_fish), ("zsh", self.completed_by_zsh)):
+                with self.subTest(shell=shell, words=words):
+                    if not shutil.which(shell):
+                        self.skipTest(f"no {shell} here")
+                    self.assertEqual(self.completed(*words), completed(*words))
 
     def test_pages_lead_to_pages_that_are_there(self):
         for page in PAGES:
