@@ -348,12 +348,28 @@ __noinline __u64 first_ending(void)
 	return 0;
 }
 
-static __always_inline int process_ends(void *ctx)
+/* Whether the descriptors end with this thread, or with the whole process, whose threads share them: the first that
+ * comes here tells what all have written, and those after it what was written since. */
+static __always_inline bool descriptors_end(struct task_struct *task, bool process_ends)
+{
+	struct files_struct *files = BPF_CORE_READ(task, files);
+	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	int sharing;
+
+	if (!files)
+		return false;
+	sharing = BPF_CORE_READ(files, count.counter);
+	if (sharing == 1)
+		return true;
+	process_ends |= BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT;
+	return process_ends && sharing <= BPF_CORE_READ(signal, nr_threads);
+}
+
+static __always_inline int thread_ends(void *ctx, bool process_ends)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct files_struct *files = BPF_CORE_READ(task, files);
 
-	if (!files || BPF_CORE_READ(files, count.counter) != 1 || !in_scope(task, false))
+	if (!descriptors_end(task, process_ends) || !in_scope(task, false))
 		return 0;
 	if (use_ring)
 		return end_all_in_ring();
@@ -370,20 +386,20 @@ static __always_inline int process_ends(void *ctx)
 /* At the beginning of do_exit, whatever ended the thread. */
 SEC("fentry/exit_signals") int file_process_ends__fentry(__u64 *ctx)
 {
-	return process_ends(ctx);
+	return thread_ends(ctx, false);
 }
 SEC("kprobe/exit_signals") int file_process_ends__kprobe(struct pt_regs *ctx)
 {
-	return process_ends(ctx);
+	return thread_ends(ctx, false);
 }
 /* A process that a signal ends makes no call: its files are told after its exit. */
 SEC("tracepoint/raw_syscalls/sys_enter") int file_process_ends__calls(struct sys_enter_ctx *ctx)
 {
-	return process_ends(ctx); /* exit, exit_group */
+	return thread_ends(ctx, ctx->nr == __NR_exit_group);
 }
 SEC("tp_btf/sched_process_exit") int file_process_killed__calls(__u64 *ctx)
 {
-	return process_ends(ctx);
+	return thread_ends(ctx, false);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

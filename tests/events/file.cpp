@@ -15,6 +15,16 @@ TEST(File, reports_each_operation) {
   expect_file_events(watched);
 }
 
+/// What the process still has open when it ends is told before its exit, whichever of its threads is the last.
+TEST(File, reports_what_was_written_when_many_threads_end_at_once) {
+  for (int times = 0; times < scaled(7, 3); ++times) {
+    const auto watched = watch_files({"@LOG", "@DIR", "held"});
+    SKIP_IF_TOLD(watched);
+    expect_file_events(watched);
+    if (testing::Test::HasFailure()) return;
+  }
+}
+
 /// How many operations, and from where they are drawn. A failure tells the seed.
 Strings random_operations(const char* seed) {
   const char* count = std::getenv("NIGHTJAR_TEST_OPERATIONS");

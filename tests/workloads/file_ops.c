@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_ops LOG DIR each | random SEED COUNT | copy_up | io_uring: file operations in DIR, each with the line that says
+// file_ops LOG DIR each | random SEED COUNT | copy_up | held | io_uring: file operations in DIR, each with the line that says
 // what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,6 +486,30 @@ static void copy_up(void) {
   do_rename("name7", "elsewhere", 0);  // refused: without redirect_dir a directory of the lower layer stays
 }
 
+static void* wait_for_the_end(void* barrier) {
+  pthread_barrier_wait(barrier);
+  pause();
+  return NULL;
+}
+
+// Files that are open when a process of several threads ends.
+static void held(void) {
+  enum { THREADS = 5 };
+  pthread_barrier_t barrier;
+  pthread_t thread;
+  struct stat st;
+  pthread_barrier_init(&barrier, NULL, THREADS + 1);
+  for (int i = 0; i < THREADS; i++)
+    if (pthread_create(&thread, NULL, wait_for_the_end, &barrier)) truth_die("pthread_create");
+  pthread_barrier_wait(&barrier);
+  int fd = open("held", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
+  TRUTH_CHECK(fd);
+  if (fstat(fd, &st)) truth_die("fstat");
+  expect("create", "held", &st, "");
+  if (write(fd, "1234567", 7) != 7 || fstat(fd, &st)) truth_die("write");
+  expect("modify", "held", &st, ",\"bytes\":7");
+}
+
 int main(int argc, char** argv) {
   char a[NAME], b[NAME];
   if (argc < 4 || !realpath(argv[2], dir)) return 98;
@@ -503,6 +528,8 @@ int main(int argc, char** argv) {
   } else if (!strcmp(argv[3], "copy_up")) {
     state = 1;
     copy_up();
+  } else if (!strcmp(argv[3], "held")) {
+    held();
   } else if (!strcmp(argv[3], "io_uring")) {
     through_io_uring();
   } else {
