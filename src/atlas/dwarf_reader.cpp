@@ -28,6 +28,20 @@ std::optional<Dwarf_Word> number(Dwarf_Die* die, unsigned attribute) {
   return value;
 }
 
+/// The forms of a fixed size do not say whether the value has a sign (DWARF 5, 7.5.5). Compilers take them for what is
+/// not negative, and sdata else; libdw would extend the sign.
+std::int64_t enumerator_value(Dwarf_Die* die) {
+  Dwarf_Attribute attribute;
+  if (dwarf_attr_integrate(die, DW_AT_const_value, &attribute) == nullptr) return 0;
+  const unsigned form = dwarf_whatform(&attribute);
+  Dwarf_Sword as_signed = 0;
+  if (form == DW_FORM_sdata || form == DW_FORM_implicit_const) {
+    (void)dwarf_formsdata(&attribute, &as_signed);
+    return as_signed;
+  }
+  return static_cast<std::int64_t>(number(die, DW_AT_const_value).value_or(0));
+}
+
 std::string name_of(Dwarf_Die* die) {
   const char* name = dwarf_diename(die);
   return name == nullptr ? std::string() : std::string(name);
@@ -267,11 +281,7 @@ class DwarfReader {
       if (dwarf_tag(&child) != DW_TAG_enumerator) continue;
       EnumValue value;
       value.name = name_of(&child);
-      Dwarf_Attribute attribute;
-      Dwarf_Sword as_signed = 0;
-      if (dwarf_attr_integrate(&child, DW_AT_const_value, &attribute) != nullptr &&
-          dwarf_formsdata(&attribute, &as_signed) == 0)
-        value.value = as_signed;
+      value.value = enumerator_value(&child);
       if (value.value < 0) type.detail = 1;
       type.values.push_back(std::move(value));
     } while (dwarf_siblingof(&child, &child) == 0);
