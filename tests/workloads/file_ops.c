@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_ops LOG DIR each | random SEED COUNT | copy_up | held | io_uring: file operations in DIR, each with the line that says
-// what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
+// file_ops LOG DIR each | random SEED COUNT | copy_up | held | io_uring: file operations in DIR, each with the line
+// that says what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
