@@ -23,21 +23,33 @@ constexpr int backlog = 8;
 constexpr int client_ms = 1000;  // one that asks nothing is sent away
 constexpr int look_ms = 200;
 
-Result<UniqueFd> listen_on_loopback(const std::string& uri) {
-  const HostPort where = NIGHTJAR_TRY(parse_host_port(uri, ""));
+struct Loopback {
   sockaddr_in6 v6{};
   sockaddr_in v4{};
+  bool is_v4 = false;
+};
+
+Result<Loopback> loopback_of(const std::string& uri) {
+  Loopback loopback;
+  auto& [v6, v4, is_v4] = loopback;
+  const HostPort where = NIGHTJAR_TRY(parse_host_port(uri, ""));
   std::uint16_t port = 0;
-  std::from_chars(where.port.data(), where.port.data() + where.port.size(), port);
+  const char* end = where.port.data() + where.port.size();
+  const bool has_port = std::from_chars(where.port.data(), end, port).ptr == end && port != 0;
   v4.sin_family = AF_INET;
   v4.sin_port = htons(port);
   v6.sin6_family = AF_INET6;
   v6.sin6_port = htons(port);
-  const bool is_v4 =
-      inet_pton(AF_INET, where.host.c_str(), &v4.sin_addr) == 1 && ntohl(v4.sin_addr.s_addr) >> 24 == 127;
+  is_v4 = inet_pton(AF_INET, where.host.c_str(), &v4.sin_addr) == 1 && ntohl(v4.sin_addr.s_addr) >> 24 == 127;
   const bool is_v6 = inet_pton(AF_INET6, where.host.c_str(), &v6.sin6_addr) == 1 && IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
-  if (!is_v4 && !is_v6)
-    return Error(errc::invalid, "--metrics " + uri + ": expected file:PATH, unix:PATH, 127.0.0.1:PORT or [::1]:PORT");
+  if ((!is_v4 && !is_v6) || !has_port)
+    return Error(errc::invalid,
+                 "no place for metrics, " + uri + ": expected file:PATH, unix:PATH, 127.0.0.1:PORT or [::1]:PORT");
+  return loopback;
+}
+
+Result<UniqueFd> listen_on_loopback(const std::string& uri) {
+  const auto [v6, v4, is_v4] = NIGHTJAR_TRY(loopback_of(uri));
   UniqueFd fd(socket(is_v4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   const int yes = 1;
   setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -58,6 +70,12 @@ bool send_all(int fd, std::string_view text) {
 }
 
 }  // namespace
+
+Result<> MetricsExporter::check(const std::string& uri) {
+  if (uri.starts_with("file:") || uri.starts_with("unix:")) return {};
+  NIGHTJAR_CHECK(loopback_of(uri));
+  return {};
+}
 
 void MetricsText::family(std::string_view name, Type type, std::string_view help) {
   constexpr std::string_view types[] = {"counter", "gauge", "info"};

@@ -39,6 +39,8 @@ class MetricsExporter {
   /// file:PATH, unix:PATH, or 127.0.0.1:PORT or [::1]:PORT. Refuses other addresses: whoever wants them from outside
   /// has a node_exporter or a proxy that asks who they are.
   static Result<std::unique_ptr<MetricsExporter>> open(const std::string& uri);
+  /// Whether it is one of these, before anything is opened.
+  static Result<> check(const std::string& uri);
   MetricsExporter(const MetricsExporter&) = delete;
   MetricsExporter& operator=(const MetricsExporter&) = delete;
   ~MetricsExporter();

@@ -5,8 +5,10 @@
 #include <charconv>
 #include <set>
 
+#include "agent/metrics.hpp"
 #include "agent/programs.hpp"
 #include "loader/text.hpp"
+#include "output/spec.hpp"
 
 namespace nightjar {
 namespace {
@@ -51,12 +53,17 @@ Result<> set_format(SensorOptions& options, const Values& values, const std::str
 
 Result<> set_outputs(SensorOptions& options, const Values& values, const std::string& name) {
   if (values.empty()) return Error(errc::invalid, name + ": expected at least one output");
+  for (const std::string& value : values) {
+    if (auto spec = OutputSpec::parse(value); !spec) return std::move(spec).error().in(name);
+  }
   options.outputs = values;
   return {};
 }
 
-Result<> set_metrics(SensorOptions& options, const Values& values, const std::string& /*name*/) {
+Result<> set_metrics(SensorOptions& options, const Values& values, const std::string& name) {
   options.metrics = values.back();
+  if (options.metrics.empty()) return {};
+  if (auto checked = MetricsExporter::check(options.metrics); !checked) return std::move(checked).error().in(name);
   return {};
 }
 

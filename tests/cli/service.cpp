@@ -98,7 +98,7 @@ TEST(Metrics, are_answered_at_a_unix_socket) {
 }
 
 TEST(Metrics, are_not_for_the_network) {
-  for (const std::string uri : {"0.0.0.0:9464", "[::]:9464", "example.org:9464", "9464"})
+  for (const std::string uri : {"0.0.0.0:9464", "[::]:9464", "example.org:9464", "9464", "127.0.0.1:http"})
     expect_refusal(nightjar(watch_arguments({"--metrics", uri}, {"/bin/true"})), 2, uri);
 }
 
