@@ -32,7 +32,7 @@ PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 BUDGET_S = 75 * 60
 BINARY_LIMIT_S = 12 * 60
 BUILD_LIMIT_S = 15 * 60
-FUZZ_S = 20
+FUZZ_S = 10
 
 # Which group a gtest binary's tests belong to, and whether they load BPF programs into the running kernel.
 GROUPS = {
