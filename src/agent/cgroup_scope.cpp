@@ -18,9 +18,11 @@ Result<CgroupScope> find_cgroup(const std::string& path) {
   struct stat here{};
   if (fstatfs(directory.get(), &file_system) != 0 || fstat(directory.get(), &here) != 0)
     return Error::from_errno("--scope cgroup:" + path);
-  if (file_system.f_type != CGROUP2_SUPER_MAGIC)
-    return Error(errc::invalid,
-                 "--scope cgroup:" + path + ": not a directory of a cgroup2 file system (mount | grep cgroup2)");
+  if (file_system.f_type != CGROUP2_SUPER_MAGIC) {
+    const char* what = file_system.f_type == CGROUP_SUPER_MAGIC ? "a cgroup of version 1, not" : "not";
+    return Error(errc::invalid, "--scope cgroup:" + path + ": " + what +
+                                    " a directory of a cgroup2 file system (mount | grep cgroup2)");
+  }
   CgroupScope scope{here.st_ino, 0};
   // Up to the root of the mount, whose parent directory is in another file system.
   for (;;) {

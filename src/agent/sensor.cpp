@@ -10,6 +10,7 @@
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
 #include "agent/proved_programs.hpp"
+#include "loader/tracefs.hpp"
 #include "nightjar/privileges.hpp"
 
 namespace nightjar {
@@ -175,7 +176,8 @@ Result<> Sensor::choose_programs(const SensorOptions& options, const LogSink& lo
       lacks += (lacks.empty() ? "" : "; ") + std::string(to_string(feature)) + ": " + answer.why;
   }
   if (!lacks.empty() && options.tier != "auto")
-    return Error(errc::unsupported, "--program-tier " + options.tier + " needs what this kernel lacks: " + lacks);
+    return Error(errc::unsupported, "--program-tier " + options.tier + " needs what this kernel lacks: " + lacks +
+                                        (is_locked_down() ? " (it is locked down: lockdown=confidentiality)" : ""));
   if (!lacks.empty()) {
     legacy_ = true;
     if (log) log(LogLevel::info, "using the legacy tier: this kernel lacks " + lacks);

@@ -78,18 +78,17 @@ UniqueFd open_in_debugfs() {
   return UniqueFd();
 }
 
-/// Lockdown in its strictest form has no tracefs; and a kernel (6.12.118) whose tracefs nobody has mounted crashed in
-/// tracefs_destroy_inode() when one was asked for.
+}  // namespace
+
 bool is_locked_down() {
   std::ifstream lockdown("/sys/kernel/security/lockdown");
   std::string levels;
   return std::getline(lockdown, levels) && levels.find("[confidentiality]") != std::string::npos;
 }
 
-}  // namespace
-
 Result<Tracefs> Tracefs::open(const std::string& mount_at) {
   if (UniqueFd mounted = open_mounted(); mounted.valid()) return Tracefs(std::move(mounted));
+  // A kernel (6.12.118) whose tracefs nobody has mounted crashed in tracefs_destroy_inode() when one was asked for.
   if (is_locked_down())
     return Error(errc::denied, "no tracefs: the kernel is locked down (lockdown=confidentiality)", EPERM);
   auto own = open_private();

@@ -11,6 +11,9 @@
 
 namespace nightjar {
 
+/// Lockdown in its strictest form: no tracefs, and no program that reads the kernel's memory.
+bool is_locked_down();
+
 /// A handle on tracefs that needs no mount: one that is there, else a detached one that only this process holds and
 /// that vanishes with it. Nothing that others can see is changed.
 class Tracefs {

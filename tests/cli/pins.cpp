@@ -5,14 +5,22 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
 #include <sstream>
 #include <thread>
 #include <utility>
 
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <linux/bpf.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -26,7 +34,17 @@ namespace {
 /// A workload that begins when it is told to, so that a scope can be put around it before.
 class Waiting {
  public:
-  explicit Waiting(const Strings& command) {
+  explicit Waiting(const Strings& command)
+      : Waiting([&command](int go) {
+          ::close(go);
+          std::vector<char*> words;
+          for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
+          words.push_back(nullptr);
+          ::execv(words[0], words.data());
+          return false;
+        }) {}
+  /// `work` may wait for more bytes, of step(), from the descriptor that it is given.
+  explicit Waiting(const std::function<bool(int)>& work) {
     int ends[2];
     if (::pipe(ends) != 0) return;
     pid_ = ::fork();
@@ -34,12 +52,7 @@ class Waiting {
       char go = 0;
       ::close(ends[1]);
       if (::read(ends[0], &go, 1) != 1) ::_exit(98);
-      ::close(ends[0]);
-      std::vector<char*> words;
-      for (const auto& word : command) words.push_back(const_cast<char*>(word.c_str()));
-      words.push_back(nullptr);
-      ::execv(words[0], words.data());
-      ::_exit(97);
+      ::_exit(work(ends[0]) ? 0 : 97);
     }
     ::close(ends[0]);
     go_ = ends[1];
@@ -53,8 +66,9 @@ class Waiting {
       over(true);
     }
   }
+  void step() const { (void)!::write(go_, "g", 1); }
   void begin() {
-    (void)!::write(go_, "g", 1);
+    step();
     ::close(std::exchange(go_, -1));
   }
   bool over(bool wait) {
@@ -94,6 +108,8 @@ class Pins : public testing::Test {
     add(more);
     return all;
   }
+
+  std::vector<json> told_by_killed_agents(Waiting& work, const Strings& options, const std::vector<int>& lives_ms);
 
   /// An agent sees the storm before it begins, and stops by itself; what happens then, none sees.
   void storm_between_agents(Waiting& storm, const std::string& output) const {
@@ -230,6 +246,196 @@ TEST_F(PinsInAStorm, killed_agents_lose_and_repeat_nothing_when_the_next_has_ano
 TEST_F(PinsInAStorm, killed_agents_lose_and_repeat_nothing_that_waits_for_a_digest) {
   SKIP_WHERE_PREEMPTED();
   kill_in_a_storm({temp_ / "events"}, {31, 71}, {"--hash"});
+}
+
+/// What agents tell of `work` that are killed after each number of milliseconds of it, and of the one that sees its
+/// end.
+std::vector<json> Pins::told_by_killed_agents(Waiting& work, const Strings& options, const std::vector<int>& lives_ms) {
+  const std::string output = temp_ / "events";
+  const pid_t root = work.pid();
+  bool begun = false;
+  for (const int life : lives_ms) {
+    const std::size_t before = size_of(output);
+    Agent agent({.arguments = arguments("file:" + output, root, options)});
+    EXPECT_TRUE(wait_for([&] { return size_of(output) > before; }));
+    if (!std::exchange(begun, true)) work.begin();
+    ::usleep(static_cast<useconds_t>(life) * 1000);
+    EXPECT_FALSE(in_vm() ? false : work.over(false)) << "it was over before the agent was killed: nothing tested";
+    agent.send_signal(SIGKILL);
+    agent.finish();
+  }
+  const std::size_t before = size_of(output);
+  Agent last({.arguments = arguments("file:" + output, root, options)});
+  EXPECT_TRUE(wait_for([&] { return size_of(output) > before; }));
+  work.over(true);
+  EXPECT_EQ(work.status(), 0);
+  ::usleep(in_vm() ? 3000000 : 300000);
+  last.send_signal(SIGTERM);
+  const Outcome outcome = last.finish();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  EXPECT_NE(outcome.err.find("took over"), std::string::npos) << outcome.err;
+  return events_in({output});
+}
+
+std::uint64_t lost_of(const std::vector<json>& events, const std::string& what) {
+  std::uint64_t count = 0;
+  for (const auto& event : events) {
+    if (action_of(event) == "events_lost" && text_at(event, "nightjar.lost.class") == what)
+      count += at(event, "nightjar.lost.count").get<std::uint64_t>();
+  }
+  return count;
+}
+
+/// Sends `count` datagrams to itself on the loopback, over a socket each or over one, one each millisecond.
+bool send_datagrams(int count, bool one_socket) {
+  const auto bound = [] {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 ? fd : -1;
+  };
+  const int receiver = bound();
+  sockaddr_in to{};
+  socklen_t size = sizeof to;
+  if (::getsockname(receiver, reinterpret_cast<sockaddr*>(&to), &size) != 0) return false;
+  int sender = -1;
+  for (int i = 0; i < count; ++i) {
+    if (sender < 0) {
+      sender = bound();
+      if (::connect(sender, reinterpret_cast<const sockaddr*>(&to), size) != 0) return false;
+    }
+    char byte = 'x';
+    if (::send(sender, &byte, 1, 0) != 1 || ::recv(receiver, &byte, 1, 0) != 1) return false;
+    if (!one_socket) ::close(std::exchange(sender, -1));
+    ::usleep(1000);
+  }
+  return true;
+}
+
+TEST_F(PinsInAStorm, a_flow_of_datagrams_goes_on_under_the_next_agent) {
+  SKIP_WHERE_PREEMPTED();
+  const int count = scaled(2003, 401);
+  Waiting work([count](int) { return send_datagrams(count, true); });
+  const pid_t pid = work.pid();
+  const auto events = told_by_killed_agents(work, {"--events", "process,network"}, {150, 50});
+  std::map<std::string, std::vector<json>> starts, ends;
+  for (const auto& event : events) {
+    if (!action_of(event).starts_with("udp_") || at(event, "process.pid") != pid) continue;
+    (has_element(at(event, "event.type"), "start") ? starts : ends)[action_of(event)].push_back(event);
+  }
+  for (const auto* action : {"udp_send", "udp_receive"}) {
+    EXPECT_EQ(starts[action].size(), 1U) << action;
+    ASSERT_EQ(ends[action].size(), 1U) << action;
+    EXPECT_EQ(at(ends[action][0], "source.packets"), count) << ends[action][0];
+    EXPECT_EQ(at(ends[action][0], "nightjar.suppressed.count"), count - 1) << ends[action][0];
+  }
+  EXPECT_EQ(lost_of(events, "udp_flow"), 0U);
+}
+
+// A flow that an agent had taken from the kernel's table and not told when it was killed is counted as lost.
+TEST_F(PinsInAStorm, each_flow_of_datagrams_is_told_or_counted) {
+  SKIP_WHERE_PREEMPTED();
+  const int count = scaled(2003, 401);
+  Waiting work([count](int) { return send_datagrams(count, false); });
+  const pid_t pid = work.pid();
+  const auto events = told_by_killed_agents(work, {"--events", "process,network"}, {170, 90, 130});
+  int starts = 0, ends = 0;
+  for (const auto& event : events) {
+    // The receiver's flows are told at its end, or after 30 s.
+    if (action_of(event) != "udp_send" || at(event, "process.pid") != pid) continue;
+    ++(has_element(at(event, "event.type"), "start") ? starts : ends);
+  }
+  EXPECT_EQ(starts, count);
+  EXPECT_LE(ends, count);
+  EXPECT_GE(static_cast<std::uint64_t>(ends) + lost_of(events, "udp_flow"), static_cast<std::uint64_t>(count));
+}
+
+TEST_F(PinsInAStorm, what_is_above_a_rate_limit_is_counted_once) {
+  SKIP_WHERE_PREEMPTED();
+  const int count = scaled(2003, 401);
+  Waiting work([count](int) {
+    for (int i = 0; i < count; ++i) {
+      const int fd = ::memfd_create("nightjar", MFD_CLOEXEC);
+      if (fd < 0) return false;
+      ::close(fd);
+      ::usleep(500);
+    }
+    return true;
+  });
+  const auto events = told_by_killed_agents(work, {"--events", "process,memory", "--rate-limit", "7"}, {150, 50, 90});
+  std::uint64_t told = 0, held_back = 0;
+  for (const auto& event : events) {
+    if (action_of(event) == "memfd_create") ++told;
+    if (action_of(event) != "events_suppressed") continue;
+    EXPECT_TRUE(text_at(event, "nightjar.suppressed.key").starts_with("rate_limit")) << event;
+    held_back += at(event, "nightjar.suppressed.count").get<std::uint64_t>();
+  }
+  EXPECT_GT(told, 6U);
+  EXPECT_GT(held_back, 0U);
+  EXPECT_EQ(told + held_back + lost_of(events, "memfd_create"), static_cast<std::uint64_t>(count));
+}
+
+/// A question over TCP in two halves, the second when it is told to; in a network namespace of its own, for port 53.
+bool ask_in_halves(int go) {
+  ifreq loopback{};
+  std::strcpy(loopback.ifr_name, "lo");
+  loopback.ifr_flags = IFF_UP;
+  if (::unshare(CLONE_NEWNET) != 0 || ::ioctl(::socket(AF_INET, SOCK_DGRAM, 0), SIOCSIFFLAGS, &loopback) != 0)
+    return false;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(53);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  const auto* any = reinterpret_cast<const sockaddr*>(&address);
+  const int server = ::socket(AF_INET, SOCK_STREAM, 0), client = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (::bind(server, any, sizeof address) != 0 || ::listen(server, 1) != 0) return false;
+  if (::connect(client, any, sizeof address) != 0) return false;
+  const int accepted = ::accept(server, nullptr, nullptr);
+  // www.example.org, type A, with its length before it.
+  const std::string question("\0\41\x12\x34\1\0\0\1\0\0\0\0\0\0\3www\7example\3org\0\0\1\0\1", 35);
+  const auto ask = [&](const std::string& bytes) {
+    return ::send(client, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size());
+  };
+  char byte = 0;
+  std::string heard(question.size() * 2, '\0');
+  return ask(question) && ask(question.substr(0, 13)) && ::read(go, &byte, 1) == 1 && ask(question.substr(13)) &&
+         ::recv(accepted, heard.data(), heard.size(), MSG_WAITALL) == static_cast<ssize_t>(heard.size());
+}
+
+// Who adopts does not know the half that the agent before had read: what it cannot join it says it cannot read.
+TEST_F(PinsInAStorm, a_question_over_tcp_is_told_or_said_to_be_unreadable) {
+  SKIP_WHERE_PREEMPTED();
+  const std::string output = temp_ / "events";
+  const Strings options{"--events", "process,network"};
+  Waiting work(ask_in_halves);
+  const pid_t root = work.pid();
+  {
+    Agent first({.arguments = arguments("file:" + output, root, options)});
+    ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+    work.step();
+    ASSERT_TRUE(wait_for([&] { return read_file(output).find("dns_query") != std::string::npos; }));
+    ::usleep(in_vm() ? 2000000 : 500000);
+    first.send_signal(SIGKILL);
+    first.finish();
+  }
+  work.begin();
+  ASSERT_TRUE(work.over(true));
+  ASSERT_EQ(work.status(), 0);
+  const Outcome next = run_agent({.arguments = [&] {
+    auto all = arguments("file:" + output, root, options);
+    all.insert(all.end(), {"--duration", "2"});
+    return all;
+  }()});
+  EXPECT_EQ(next.status, 0) << next.err;
+  std::uint64_t told = 0, unreadable = 0;
+  for (const auto& event : events_in({output})) {
+    if (action_of(event) == "dns_query") ++told;
+    if (action_of(event) == "sensor_stopped")
+      unreadable = at(event, "nightjar.stats.malformed_dns").get<std::uint64_t>();
+  }
+  EXPECT_GE(told, 1U);
+  EXPECT_EQ(told + std::min<std::uint64_t>(unreadable, 1), 2U) << told << " told, " << unreadable << " unreadable";
 }
 
 TEST_F(Pins, hold_what_fits_and_the_rest_is_counted) {

@@ -9,9 +9,12 @@ namespace {
 
 const std::string id64 = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-void check(const std::string& below, const std::string& container, const std::string& runtime) {
-  const Cgroup cgroup(below);
-  if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup2 mount in which a cgroup may be made";
+void check(const std::string& below, const std::string& container, const std::string& runtime,
+           const std::string& controller = "") {
+  const Cgroup cgroup(below, controller);
+  if (cgroup.path().empty())
+    GTEST_SKIP() << "no cgroup" << (controller.empty() ? "2" : " (" + controller + ")")
+                 << " mount in which a cgroup may be made";
   const auto watched = watch("in_cgroup", {"@LOG", cgroup.path(), workload("report")});
   const json& report = watched.truth("report");
   const auto pid = report.at("pid").get<std::int64_t>();
@@ -50,6 +53,26 @@ TEST(Cgroups, recognises_containerd_in_kubernetes) {
 }
 TEST(Cgroups, recognises_crio_in_kubernetes) {
   check("kubepods.slice/crio-" + id64 + ".scope", id64, "cri-o");
+}
+
+// Machines that manage with version 1, without version 2 or beside it:
+// tests/vm/run.py --kernel-options nightjar.cgroups=v1 --filter 'Cgroups.*' (or hybrid).
+TEST(Cgroups, of_version_1_are_those_of_the_memory_controller) {
+  check("docker/" + id64, id64, "docker", "memory");
+}
+TEST(Cgroups, of_version_1_are_those_of_the_pids_controller_where_memory_tells_nothing) {
+  const std::string own = read_file("/proc/self/cgroup");
+  if (own.find(":memory:/") != std::string::npos && own.find(":memory:/\n") == std::string::npos)
+    GTEST_SKIP() << "this test is in a cgroup of the memory controller, and that comes first";
+  check("docker/" + id64, id64, "docker", "pids");
+}
+TEST(Cgroups, of_version_1_are_no_scope) {
+  const Cgroup cgroup("scope", "pids");
+  if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup (pids) mount in which a cgroup may be made";
+  const auto outcome = run_agent({.arguments = {"run", "--scope", "cgroup:" + cgroup.path(), "--duration", "1"}});
+  EXPECT_EQ(outcome.status, 2) << outcome.err;
+  EXPECT_NE(outcome.err.find("a cgroup of version 1"), std::string::npos) << outcome.err;
+  EXPECT_EQ(outcome.out, "");
 }
 
 }  // namespace

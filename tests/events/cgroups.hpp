@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A cgroup (version 2) of the test's own, below the mount that /proc/mounts names.
+// A cgroup of the test's own, below the mount that /proc/mounts names.
 #pragma once
 
 #include <fstream>
@@ -13,13 +13,17 @@
 
 namespace nightjar::test {
 
-inline std::string cgroup2_mount() {
+/// Where the unified hierarchy is mounted, or the one of version 1 that has this controller; empty: nowhere.
+inline std::string cgroup_mount(const std::string& controller = "") {
   std::ifstream mounts("/proc/mounts");
   for (std::string line; std::getline(mounts, line);) {
     std::istringstream words(line);
-    std::string source, target, type;
-    words >> source >> target >> type;
-    if (type == "cgroup2") return target;
+    std::string source, target, type, options;
+    words >> source >> target >> type >> options;
+    if (controller.empty()
+            ? type == "cgroup2"
+            : type == "cgroup" && ("," + options + ",").find("," + controller + ",") != std::string::npos)
+      return target;
   }
   return {};
 }
@@ -27,8 +31,8 @@ inline std::string cgroup2_mount() {
 class Cgroup {
  public:
   /// Makes every directory of PATH ("a/b") below a directory named after this process; path() is empty when it may not.
-  explicit Cgroup(const std::string& path = "") {
-    const std::string root = cgroup2_mount();
+  explicit Cgroup(const std::string& path = "", const std::string& controller = "") {
+    const std::string root = cgroup_mount(controller);
     if (root.empty()) return;
     std::istringstream parts(path);
     std::string name = "/nightjar-test-" + std::to_string(::getpid());

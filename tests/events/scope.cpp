@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Scopes: a process tree, a cgroup. What is outside does not appear, whatever it does.
 #include <csignal>
+#include <map>
+#include <memory>
 #include <set>
 #include <sstream>
 
@@ -183,6 +185,47 @@ TEST(Scope, follows_a_cgroup) {
     if (!is_process_event(event)) continue;
     EXPECT_EQ(text_at(event, "nightjar.cgroup.path"), cgroup.name()) << event;
   }
+}
+
+/// What an agent told, by action and process, each with how often.
+std::map<std::pair<std::string, std::string>, int> told_by(const Stream& stream) {
+  std::map<std::pair<std::string, std::string>, int> told;
+  for (const auto& event : stream.events) {
+    if (is_process_event(event) && action_of(event) != "process_snapshot")
+      ++told[{action_of(event), text_at(event, "process.entity_id")}];
+  }
+  return told;
+}
+
+// Two agents beside each other: each is complete, and both tell the same.
+TEST(Scope, of_two_agents_shows_both_the_whole_storm) {
+  SKIP_WHERE_PREEMPTED();
+  const TempDir temp;
+  const int count = scaled(2003, 211);
+  Process storm({"/bin/sh", "-c", "read go; exec \"$@\"", "sh", workload("exec_storm"), "/dev/null", "2",
+                 std::to_string(count), workload("tiny"), "1"});
+  const Strings files{temp / "first", temp / "second"};
+  std::vector<std::unique_ptr<Agent>> agents;
+  for (const auto& file : files)
+    agents.push_back(std::make_unique<Agent>(
+        run_with({"--scope", "tree:" + std::to_string(storm.pid()), "--output", "file:" + file})));
+  for (const auto& file : files) {
+    for (int i = 0; i < 600 && read_file(file).find("process_snapshot") == std::string::npos; i++) ::usleep(100000);
+  }
+  storm.end();
+  ::usleep(in_vm() ? 3000000 : 500000);
+  std::vector<std::map<std::pair<std::string, std::string>, int>> told;
+  for (std::size_t i = 0; i < agents.size(); i++) {
+    agents[i]->send_signal(SIGTERM);
+    const auto outcome = agents[i]->finish();
+    EXPECT_EQ(outcome.status, 0) << outcome.err;
+    const auto stream = parse_stream(read_file(files[i]), in_the_middle);
+    report(stream);
+    EXPECT_EQ(stream.of("exec").size(), static_cast<std::size_t>(count) + 1);
+    EXPECT_EQ(stream.of("exit").size(), static_cast<std::size_t>(count) + 3);
+    told.push_back(told_by(stream));
+  }
+  EXPECT_EQ(told[0], told[1]);
 }
 
 TEST(Scope, ends_with_status_0_and_the_last_event_on_both_signals) {

@@ -363,10 +363,10 @@ def cache_folder():
 def cached(kernel, cache):
     """What kernel.json says, or None if there is no complete image with the modules wanted."""
     try:
-        record = json.loads((cache / kernel.id / "kernel.json").read_text(encoding="utf-8"))
+        record = json.loads((cache / kernel.image / "kernel.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    folder = cache / kernel.id
+    folder = cache / kernel.image
     complete = (folder / "vmlinuz").is_file() and all((folder / "modules" / m).is_file() for m in record["load"])
     right = record.get("format") == FORMAT and record.get("modules") == list(kernel.modules)
     return record if complete and right and kernel.package.fullmatch(record["package"]) else None
@@ -404,13 +404,13 @@ def fetch_one(apt, kernel, cache, old, say):
         }
         (work / "kernel.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         work.chmod(0o755)
-        shutil.rmtree(cache / kernel.id, ignore_errors=True)
-        work.rename(cache / kernel.id)
+        shutil.rmtree(cache / kernel.image, ignore_errors=True)
+        work.rename(cache / kernel.image)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     say(
         f"{kernel.id}: {image['Package']} {image['Version']}: {total / 1e6:.1f} MB fetched in "
-        f"{time.monotonic() - started:.1f} s, {size_of(cache / kernel.id) / 1e6:.1f} MB kept"
+        f"{time.monotonic() - started:.1f} s, {size_of(cache / kernel.image) / 1e6:.1f} MB kept"
     )
     return record
 
@@ -442,7 +442,7 @@ def ensure(wanted, refresh=False, say=print, cache=None):
                     except (FetchError, subprocess.CalledProcessError, OSError, lzma.LZMAError) as error:
                         problems[kernel.id] = "; ".join([str(error), *complaints])
                         say(f"{kernel.id}: {problems[kernel.id]}" + (": the old one stays" if have[kernel.id] else ""))
-    folders = {k.id: cache / k.id for k in wanted if cached(k, cache)}
+    folders = {k.id: cache / k.image for k in wanted if cached(k, cache)}
     return folders, {k.id: problems.get(k.id, "not fetched") for k in wanted if k.id not in folders}
 
 

@@ -27,10 +27,27 @@ mount -t tmpfs -o mode=1777 tmp /tmp
 mount -t tmpfs -o mode=755 run /run
 mount -t bpf -o mode=700 bpf /sys/fs/bpf
 mount -t securityfs security /sys/kernel/security
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# As systemd mounts them: nightjar.cgroups=v1 is a machine that has no version 2 at all, hybrid one that has both, with
+# the controllers in version 1.
+cgroups=$(sed -n 's/.*nightjar\.cgroups=\([a-z0-9]*\).*/\1/p' /proc/cmdline)
+if [ -z "$cgroups" ]; then
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
+else
+  mount -t tmpfs -o mode=755 cgroups /sys/fs/cgroup
+  for controller in memory pids cpu; do
+    mkdir "/sys/fs/cgroup/$controller"
+    mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+  done
+  mkdir /sys/fs/cgroup/systemd
+  mount -t cgroup -o none,name=systemd cgroup /sys/fs/cgroup/systemd
+  if [ "$cgroups" = hybrid ]; then
+    mkdir /sys/fs/cgroup/unified
+    mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified
+  fi
+fi
 # Neither tracefs nor debugfs: the sensor has to do without.
 for controller in cpu memory pids; do
-  echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
+  [ -n "$cgroups" ] || echo "+$controller" >/sys/fs/cgroup/cgroup.subtree_control
 done 2>/dev/null
 ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/0 /dev/stdin

@@ -19,6 +19,8 @@ class Kernel:
     lacks: frozenset
     matrix: bool
     configs: tuple  # that run unless asked for otherwise
+    image: str = ""  # whose image it boots, in the cache
+    options: str = ""  # more of its command line
 
 
 def parse(text):
@@ -28,6 +30,13 @@ def parse(text):
     kernels = {}
     for name in parser.sections():
         section = parser[name]
+        image = section.get("of", name)
+        if image != name:  # another kernel's, booted in another way
+            own = dict(parser.items(name))
+            defaults = parser.defaults()
+            for key, value in parser.items(image):
+                if key not in own or own[key] == defaults.get(key):
+                    section[key] = value
         lacks = frozenset(section["lacks"].split())
         also = frozenset(section["also"].split())
         if lacks & also:
@@ -41,6 +50,8 @@ def parse(text):
             lacks=lacks,
             matrix=section.getboolean("matrix"),
             configs=tuple(section.get("configs", "").split()),
+            image=image,
+            options=section.get("options", ""),
         )
     return kernels
 

@@ -356,7 +356,7 @@ class Matrix:
                 self.step(kernel, steps[number], frames.steps[number], raw, number, "", "")
 
         started = time.monotonic()
-        machine = guest.Machine(self.options.smp, self.options.memory, self.options.kernel_options)
+        machine = guest.Machine(self.options.smp, self.options.memory, f"{kernel.options} {self.options.kernel_options}".strip())
         scripts = [(step.limit, step.script) for step in steps]
         result = guest.boot(folder, record["load"], base, scripts, raw, machine, on_frame=on_frame)
         self.seconds[kernel.id] = f"{result.seconds:.0f}"
@@ -467,7 +467,7 @@ def execute(command, wanted, folders, problems, options, work):
             base,
             [(options.timeout, script)],
             folder,
-            guest.Machine(options.smp, options.memory, options.kernel_options),
+            guest.Machine(options.smp, options.memory, f"{kernel.options} {options.kernel_options}".strip()),
             on_output=show,
         )
         step = result.frames.steps[0]
@@ -558,7 +558,7 @@ def main(argv):
         parser.error(f"no kernel {' '.join(unknown)} in kernels.ini; there are {' '.join(known)}")
     if not ids and options.exec:
         ids = [EXEC_KERNEL]
-    wanted = [known[i] for i in dict.fromkeys(ids)] if ids else [k for k in known.values() if k.matrix or options.full]
+    wanted = [known[i] for i in dict.fromkeys(ids)] if ids else [k for k in known.values() if k.matrix or (options.full and k.image == k.id)]
 
     repository_build, options.build = options.build, options.build_path
     display = argparse.Namespace(**{**vars(options), "build": repository_build})
