@@ -35,7 +35,7 @@ Result<Loopback> loopback_of(const std::string& uri) {
   const HostPort where = NIGHTJAR_TRY(parse_host_port(uri, ""));
   std::uint16_t port = 0;
   const char* end = where.port.data() + where.port.size();
-  const bool has_port = std::from_chars(where.port.data(), end, port).ptr == end && port != 0;
+  const bool has_port = std::from_chars(where.port.data(), end, port).ptr == end;
   v4.sin_family = AF_INET;
   v4.sin_port = htons(port);
   v6.sin6_family = AF_INET6;
