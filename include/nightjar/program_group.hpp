@@ -86,6 +86,8 @@ struct GroupOptions {
   /// Called for each version with its maps created and its programs loaded, before any is attached: the time to fill
   /// filter maps and to open event sources, so that nothing is missed. An error fails the version.
   std::function<Result<>(const LoadedGroup&)> before_attach;
+  /// Called for each version that is given up because of one program, with its name.
+  std::function<void(std::string_view program)> on_refusal;
   /// For the event sources and the thread of load()'s `on_event`.
   EventSourceOptions events;
   PollerOptions poller;

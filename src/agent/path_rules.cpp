@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <bit>
 #include <numeric>
+#include <utility>
 
 #include <unistd.h>
 
@@ -165,8 +166,9 @@ Result<> KernelRules::put(std::uint32_t half, const PathRules& rules) const {
   return sets_->set(half, set);
 }
 
-Result<> KernelRules::switch_to(std::uint32_t now) const {
+Result<> KernelRules::switch_to(std::uint32_t now) {
   NIGHTJAR_CHECK(now_->set(std::uint32_t{0}, now));
+  if (std::exchange(in_force_, now) == 0) return {};  // nobody reads tables that are none
   // Programs are read-side critical sections of RCU, and this waits for those that there are (synchronize_rcu).
   if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0) {
     constexpr useconds_t longer_than_any_program = 100'000;

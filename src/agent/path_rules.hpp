@@ -52,12 +52,13 @@ class KernelRules {
 
  private:
   [[nodiscard]] Result<> put(std::uint32_t half, const PathRules& rules) const;
-  [[nodiscard]] Result<> switch_to(std::uint32_t now) const;
+  [[nodiscard]] Result<> switch_to(std::uint32_t now);
   void add_counts(std::uint32_t half, std::map<std::string, std::uint64_t>& to) const;
 
   std::optional<Map> states_, edges_, verdicts_, sets_, now_;
   std::optional<MappedArray> counts_;
-  std::uint32_t current_ = 0;  // the half in force, and one
+  std::uint32_t current_ = 0;   // the half that was in force last, and one
+  std::uint32_t in_force_ = 0;  // what the programs read: 0, or the half and one
   std::array<std::vector<std::string>, WIRE_RULE_SETS> names_;
   std::map<std::string, std::uint64_t> before_;
 };

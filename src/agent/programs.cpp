@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <span>
+
+#include <unistd.h>
+
+#include <sys/mman.h>
 
 #include "agent/programs_file.hpp"
 
@@ -380,7 +385,14 @@ const std::vector<std::string_view>& tier_names() {
 }
 
 Result<ProgramBlueprint> probes_blueprint() {
-  return ProgramBlueprint::from_bytes(std::span(nightjar_probes_begin, nightjar_probes_end), "nightjar.bpf.o");
+  const std::span object(nightjar_probes_begin, nightjar_probes_end);
+  auto blueprint = ProgramBlueprint::from_bytes(object, "nightjar.bpf.o");
+  // Copied, the five megabytes in this executable's file need not stay in memory: they would be read again from it.
+  const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(object.data()) + page - 1) & ~(page - 1);
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(object.data() + object.size()) & ~(page - 1);
+  madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
+  return blueprint;
 }
 
 std::string_view absence(Kind /*kind*/, std::string_view tier) {

@@ -5,6 +5,8 @@
 #include <atomic>
 #include <bit>
 
+#include <malloc.h>
+
 #include <linux/bpf.h>
 
 #include "agent/cgroup_scope.hpp"
@@ -145,16 +147,22 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
     scope_level_ = scope.level;
   }
   sequence_base_ = boot_clock_ns();
-  const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
-  types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
   const PathRules rules = asks_rules_in_kernel(options) ? compile_path_rules(*options.filter) : PathRules{};
   if (options.pin.empty()) rule_room_ = room_for(rules, options.reloads);
+  NIGHTJAR_CHECK(load_programs(options, log));
+  // Loading takes tens of megabytes that nothing needs again, and the buffers are mapped next.
+  malloc_trim(0);
+  NIGHTJAR_CHECK(open_maps(options, log));
+  return options.pin.empty() ? open_rules(rules, log) : Result<>{};
+}
+
+Result<> Sensor::load_programs(const SensorOptions& options, const LogSink& log) {
+  const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
+  types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
   auto loaded = load_groups(blueprint, options, log);
-  if (!options.pin.empty()) return loaded;
-  if (loaded) return open_rules(rules, log);
-  if (legacy_ || options.tier != "auto" || options.transport == Transport::ring_buffer ||
-      loaded.error().code() != errc::unsupported || !groups_.empty())
+  if (loaded || !options.pin.empty() || legacy_ || options.tier != "auto" ||
+      options.transport == Transport::ring_buffer || loaded.error().code() != errc::unsupported || !groups_.empty())
     return loaded;
   // A kernel may refuse what none of the features tells of.
   if (log) log(LogLevel::warning, "falling back to the legacy tier: " + to_string(loaded.error()));
@@ -162,8 +170,8 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   ring_ = false;
   shared_.clear();
   coverage_.clear();
-  auto again = load_groups(blueprint, options, log);
-  return again ? open_rules(rules, log) : std::move(loaded);
+  dispatch_ = {};
+  return load_groups(blueprint, options, log) ? Result<>{} : std::move(loaded);
 }
 
 Result<> Sensor::choose_programs(const SensorOptions& options, const LogSink& log) {
@@ -188,13 +196,9 @@ Result<> Sensor::choose_programs(const SensorOptions& options, const LogSink& lo
 }
 
 Result<> Sensor::load_groups(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log) {
+  if (load_together(blueprint, options, log)) return check_named(options);
   for (const GroupSpec& spec : program_groups()) {
-    const auto any = [&spec](const std::set<Kind>& kinds) {
-      return std::any_of(spec.events.begin(), spec.events.end(),
-                         [&](const EventSourceRow& row) { return kinds.contains(row.kind); });
-    };
-    const bool named = any(options.named);
-    if (!spec.essential && !any(options.wanted)) {
+    if (!is_wanted(spec, options)) {
       cover_absent(spec, "off", "not asked for");
       continue;
     }
@@ -204,7 +208,7 @@ Result<> Sensor::load_groups(const ProgramBlueprint& blueprint, const SensorOpti
       continue;
     }
     const Error error = std::move(loaded).error();
-    if (spec.essential || named || error.code() == errc::denied || error.code() == errc::invalid) {
+    if (cannot_do_without(spec, error, options)) {
       std::string events;
       for (const EventSourceRow& row : spec.events) {
         if (!events.empty()) events += ", ";
@@ -215,7 +219,7 @@ Result<> Sensor::load_groups(const ProgramBlueprint& blueprint, const SensorOpti
     if (log) log(LogLevel::warning, "no " + std::string(spec.name) + ": " + to_string(error));
     cover_absent(spec, "absent", error.causes().empty() ? error.what() : error.causes().front().what());
   }
-  return open_maps(options, log);
+  return {};
 }
 
 Result<> Sensor::open_rules(const PathRules& rules, const LogSink& log) {
@@ -233,10 +237,10 @@ Result<> Sensor::check_named(const SensorOptions& options) const {
   return {};
 }
 
-GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint,
+GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint& blueprint,
                                    const SensorOptions& options, const LogSink& log) {
   GroupOptions group;
-  group.name = spec.name;
+  group.name = name;
   group.features = &features_;
   group.btf_path = types_.path;
   group.log = log;
@@ -292,18 +296,18 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
                       .scope_cgroup_level = scope_level_,
                       .want_env = std::uint32_t{!options.environment.empty()},
                       .file_wanted = file_wanted};
-  if (legacy_) {
-    group.before_attach = [this](const LoadedGroup& loaded) -> Result<> {
-      legacy_settings_.boot_offset_ns = boot_offset_ns();
-      const Map settings = NIGHTJAR_TRY(loaded.map("settings"));
-      return settings.set(std::uint32_t{0}, legacy_settings_);
-    };
-  }
-  for (const std::string_view name : {"lifecycle", "activity"}) {
-    MapSettings& map = group.maps[std::string(name)];
+  group.before_attach = [this](const LoadedGroup& loaded) -> Result<> {
+    if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
+    if (!legacy_) return {};
+    legacy_settings_.boot_offset_ns = boot_offset_ns();
+    const Map settings = NIGHTJAR_TRY(loaded.map("settings"));
+    return settings.set(std::uint32_t{0}, legacy_settings_);
+  };
+  for (const std::string_view buffer : {"lifecycle", "activity"}) {
+    MapSettings& map = group.maps[std::string(buffer)];
     if (ring_) {
       const auto lifecycle = options.pin.empty() ? lifecycle_bytes : pinned_lifecycle_bytes;
-      const auto standard = name == "lifecycle" ? lifecycle : activity_bytes;
+      const auto standard = buffer == "lifecycle" ? lifecycle : activity_bytes;
       map.max_entries = options.buffer_bytes != 0 ? static_cast<std::uint32_t>(options.buffer_bytes) : standard;
     } else {
       map.type = BPF_MAP_TYPE_PERF_EVENT_ARRAY;
@@ -316,8 +320,7 @@ GroupOptions Sensor::group_options(const GroupSpec& spec, const ProgramBlueprint
   return group;
 }
 
-Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
-                            const LogSink& log) {
+Result<std::vector<ProgramVersion>> Sensor::versions_of(const GroupSpec& spec, const SensorOptions& options) const {
   std::vector<ProgramVersion> versions;
   std::vector<Error> unproved;
   for (const ProgramVersion& version : spec.versions) {
@@ -327,35 +330,45 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
     if (tiered && options.tier != "auto" && options.tier != version.name) continue;
     const ProgramVersion wanted = spec.essential ? version : only_wanted(version, spec, options.wanted);
     auto proved = proved_part(wanted, types_.left_out);
-    if (!proved) {
-      unproved.push_back(std::move(proved).error());
-      continue;
-    }
-    if (legacy_) {
+    if (proved) {
       versions.push_back(std::move(*proved));
-      continue;
+    } else {
+      unproved.push_back(std::move(proved).error());
     }
-    const ProgramVersion dispatched = dispatch_.through(*proved, blueprint);
-    versions.push_back(with_stand_ins(dispatched, is_preemptible()));
   }
   if (versions.empty() && !unproved.empty()) return std::move(unproved.front());
   if (versions.empty() && legacy_)
     return Error(errc::unsupported, std::string(absence(spec.events.front().kind, legacy_tier)));
-  ProgramGroup group(group_options(spec, blueprint, options, log));
+  return versions;
+}
+
+ProgramVersion Sensor::as_loaded(const ProgramVersion& version, const ProgramBlueprint& blueprint) {
+  if (legacy_) return version;
+  return with_stand_ins(dispatch_.through(version, blueprint), is_preemptible());
+}
+
+Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+                            const LogSink& log) {
+  std::vector<ProgramVersion> versions = NIGHTJAR_TRY(versions_of(spec, options));
+  for (ProgramVersion& version : versions) version = as_loaded(version, blueprint);
+  ProgramGroup group(group_options(spec.name, blueprint, options, log));
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
   for (const ProgramVersion& version : versions) {
     if (!legacy_ && version.name == loaded->version()) dispatch_.loaded(version);
   }
-  if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
-  keep_shared(*loaded);
   for (const Error& passed : loaded->passed_over()) {
     if (log) log(LogLevel::info, "passed over: " + to_string(passed));
   }
-  cover(spec, *loaded, options);
-  groups_.push_back(std::move(*loaded));
-  group_names_.emplace_back(spec.name);
+  cover(spec, *loaded, loaded->version(), options);
+  keep(std::move(*loaded), spec.name);
   return {};
+}
+
+void Sensor::keep(LoadedGroup group, std::string_view name) {
+  keep_shared(group);
+  groups_.push_back(std::move(group));
+  group_names_.emplace_back(name);
 }
 
 void Sensor::keep_shared(const LoadedGroup& group) {
@@ -366,11 +379,12 @@ void Sensor::keep_shared(const LoadedGroup& group) {
   }
 }
 
-void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options) {
-  if (spec.essential) tier_ = group.version();
+void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const std::string& tier,
+                   const SensorOptions& options) {
+  if (spec.essential) tier_ = tier;
   const auto left_out = [&](const EventSourceRow& row, bool adds) {
     for (const ProgramVersion& version : spec.versions) {
-      if (version.name != group.version()) continue;
+      if (version.name != tier) continue;
       if (auto why = left_out_because(version, row, types_.left_out, adds); !why.empty()) return why;
     }
     return std::string();
@@ -382,7 +396,7 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     }
     const LoadedProgram* first = nullptr;
     const LoadedProgram* refused = nullptr;
-    std::string reason(degradation(row.kind, group.version()));
+    std::string reason(degradation(row.kind, tier));
     if (const std::string why = left_out(row, true); !why.empty()) reason = "not everything is seen: " + why;
     for (const LoadedProgram& program : group.programs()) {
       if (!makes(program.name, row)) continue;
@@ -396,13 +410,12 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const Sensor
     }
     if (first == nullptr) {
       const std::string why = left_out(row, false);
-      coverage_.push_back({row.kind, "absent", "", group.version(),
-                           why.empty() ? std::string(absence(row.kind, group.version())) : why});
+      coverage_.push_back({row.kind, "absent", "", tier, why.empty() ? std::string(absence(row.kind, tier)) : why});
     } else if (refused != nullptr) {
-      coverage_.push_back({row.kind, "absent", "", group.version(), refused->absent_because});
+      coverage_.push_back({row.kind, "absent", "", tier, refused->absent_because});
     } else {
-      coverage_.push_back({row.kind, reason.empty() ? "active" : "degraded", SyscallDispatch::told(first->hook),
-                           group.version(), reason});
+      coverage_.push_back(
+          {row.kind, reason.empty() ? "active" : "degraded", SyscallDispatch::told(first->hook), tier, reason});
       hooks_.emplace_back(row.kind, json::quoted(coverage_.back().hook));
     }
   }

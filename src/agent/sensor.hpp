@@ -122,13 +122,27 @@ class Sensor {
   void keep_shared(const LoadedGroup& group);
   /// Whether the programs of the legacy tier are to be used from the beginning.
   [[nodiscard]] Result<> choose_programs(const SensorOptions& options, const LogSink& log);
+  Result<> load_programs(const SensorOptions& options, const LogSink& log);
   /// All groups, in the tiers that were chosen.
   Result<> load_groups(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log);
+  /// All groups as one, each in the best version that this kernel takes: opening the object and reading the kernel's
+  /// types is paid once. False, and nothing has changed, when that does not work.
+  [[nodiscard]] bool load_together(const ProgramBlueprint& blueprint, const SensorOptions& options, const LogSink& log);
   Result<> load_group(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
                       const LogSink& log);
-  GroupOptions group_options(const GroupSpec& spec, const ProgramBlueprint& blueprint, const SensorOptions& options,
+  [[nodiscard]] static bool is_wanted(const GroupSpec& spec, const SensorOptions& options);
+  /// Whether the sensor fails with the group.
+  [[nodiscard]] static bool cannot_do_without(const GroupSpec& spec, const Error& error, const SensorOptions& options);
+  /// Those of the group that may be tried, best first; fails when none is left.
+  [[nodiscard]] Result<std::vector<ProgramVersion>> versions_of(const GroupSpec& spec,
+                                                                const SensorOptions& options) const;
+  /// The version with what stands between it and the kernel: dispatch of system calls, stand-ins.
+  [[nodiscard]] ProgramVersion as_loaded(const ProgramVersion& version, const ProgramBlueprint& blueprint);
+  GroupOptions group_options(std::string_view name, const ProgramBlueprint& blueprint, const SensorOptions& options,
                              const LogSink& log);
-  void cover(const GroupSpec& spec, const LoadedGroup& group, const SensorOptions& options);
+  /// `name`: what it is found by when it is pinned.
+  void keep(LoadedGroup group, std::string_view name);
+  void cover(const GroupSpec& spec, const LoadedGroup& group, const std::string& tier, const SensorOptions& options);
   void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;

@@ -146,8 +146,7 @@ Result<> probe_tracepoint() {
   const UniqueFd program = NIGHTJAR_TRY(load_nothing(BPF_PROG_TYPE_TRACEPOINT));
   const Tracefs tracefs = NIGHTJAR_TRY(Tracefs::open());
   const std::uint64_t id = NIGHTJAR_TRY(tracefs.event_id("sched/sched_process_exec"));
-  const UniqueFd event = NIGHTJAR_TRY(open_tracepoint(id));
-  return set_program(event, program);
+  return may_open_tracepoint(id);
 }
 
 Result<> probe_global_data() {

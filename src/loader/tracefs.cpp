@@ -176,18 +176,36 @@ Result<std::uint64_t> Tracefs::event_id(const std::string& event) const {
   return id;
 }
 
-Result<UniqueFd> open_tracepoint(std::uint64_t id, std::optional<int> pid) {
+namespace {
+
+perf_event_attr attributes_of(std::uint64_t id) {
   perf_event_attr attributes{};
   attributes.size = sizeof(attributes);
   attributes.type = PERF_TYPE_TRACEPOINT;
   attributes.config = id;
   attributes.sample_period = 1;
   attributes.wakeup_events = 1;
+  return attributes;
+}
+
+int open_event(perf_event_attr attributes, int pid, int cpu) {
+  return static_cast<int>(::syscall(SYS_perf_event_open, &attributes, pid, cpu, -1, PERF_FLAG_FD_CLOEXEC));
+}
+
+}  // namespace
+
+Result<UniqueFd> open_tracepoint(std::uint64_t id, std::optional<int> pid) {
   // A program on a tracepoint's perf event runs on every CPU, whichever the event was opened on.
-  UniqueFd event(static_cast<int>(
-      ::syscall(SYS_perf_event_open, &attributes, pid.value_or(-1), pid ? -1 : 0, -1, PERF_FLAG_FD_CLOEXEC)));
+  UniqueFd event(open_event(attributes_of(id), pid.value_or(-1), pid ? -1 : 0));
   if (!event.valid()) return Error::from_errno("perf_event_open of a tracepoint");
   return event;
+}
+
+Result<> may_open_tracepoint(std::uint64_t id) {
+  // Of no process on no CPU: that is refused after the rights were looked at.
+  const UniqueFd event(open_event(attributes_of(id), -1, -1));
+  if (!event.valid() && errno != EINVAL) return Error::from_errno("perf_event_open of a tracepoint");
+  return {};
 }
 
 }  // namespace nightjar

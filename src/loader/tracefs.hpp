@@ -45,4 +45,7 @@ class Tracefs {
 /// on every CPU.
 Result<UniqueFd> open_tracepoint(std::uint64_t id, std::optional<int> pid = std::nullopt);
 
+/// Whether this process may open one, without opening any: to take one back waits for every CPU (20 to 140 ms).
+Result<> may_open_tracepoint(std::uint64_t id);
+
 }  // namespace nightjar

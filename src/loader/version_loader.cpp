@@ -244,7 +244,10 @@ Result<ObjectHandle> VersionLoader::load_object() {
 }
 
 Result<> VersionLoader::excuse(Choice& choice, Error error) {
-  if (!choice.wanted->is_optional()) return std::move(error).in(program_named(choice.wanted->name()));
+  if (!choice.wanted->is_optional()) {
+    if (options_.on_refusal) options_.on_refusal(choice.wanted->name());
+    return std::move(error).in(program_named(choice.wanted->name()));
+  }
   choice.is_absent = true;
   choice.absent_because = error.what();
   return {};

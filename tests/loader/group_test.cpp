@@ -83,6 +83,8 @@ TEST(Group, AVersionThatFailsHalfWayLeavesNothing) {
   ASSERT_OK(shared);
   GroupOptions options = only_me();
   options.maps["counters"].share = &*shared;
+  std::vector<std::string> told;
+  options.on_refusal = [&told](std::string_view program) { told.emplace_back(program); };
   const auto before = open_descriptors();
   // on_rename_raw is attached when on_missing_raw turns out not to be attachable.
   const auto loaded = load(ProgramVersion("half", {Program("on_rename_raw"), Program("on_missing_raw")}), options);
@@ -90,6 +92,7 @@ TEST(Group, AVersionThatFailsHalfWayLeavesNothing) {
   EXPECT_EQ(open_descriptors(), before);
   rename_self();
   EXPECT_EQ(counter(*shared, 1), 0U) << "half of the version is still attached";
+  EXPECT_EQ(told, std::vector<std::string>{"on_missing_raw"});
 }
 
 TEST(Group, VerifiersReasonIsInTheError) {
