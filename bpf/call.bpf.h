@@ -347,6 +347,7 @@ static __always_inline bool take_call(__u32 kind, struct call *out)
 #define SYSCALL_PARM4(regs) SAVED_REGISTER(regs, struct pt_regs, r10)
 #define SYSCALL_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, r8)
 /* 32-bit programs pass them otherwise, and have functions of their own (arch/x86/include/asm/syscall_wrapper.h). */
+#define COMPAT_PARM1(regs) SAVED_REGISTER(regs, struct pt_regs, rbx)
 #define COMPAT_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rcx)
 #define COMPAT_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
 #else

@@ -135,6 +135,93 @@ int kernel_bpf_program_load__exit(struct sys_exit_ctx *ctx)
 	return 0;
 }
 
+/* ---- BPF objects of others ---- */
+
+/* include/uapi/linux/bpf.h. Where the id, or the descriptor, is: at the beginning of union bpf_attr; so is the pin's
+ * path. */
+static __always_inline bool takes_id(__u32 command)
+{
+	return command == BPF_PROG_GET_FD_BY_ID || command == BPF_MAP_GET_FD_BY_ID || command == BPF_LINK_GET_FD_BY_ID;
+}
+
+static __always_inline bool reaches_for_others(__u32 command)
+{
+	return takes_id(command) || command == BPF_OBJ_GET || command == BPF_PROG_ATTACH ||
+	       command == BPF_PROG_DETACH || command == BPF_LINK_UPDATE || command == BPF_LINK_DETACH;
+}
+
+static __always_inline int tell_bpf_access(void *ctx, __u32 command, __u64 attr, long ret)
+{
+	struct bpf_accessed *rec;
+	struct pool_row *row;
+	__u64 at = 0, path = 0;
+
+	if (ret < 0)
+		return 0;
+	row = take_row(WIRE_BPF_ACCESS);
+	if (!row)
+		return 0;
+	rec = record_in(row, struct bpf_accessed);
+	if (begin_event(ctx, row, (void *)rec, WIRE_BPF_ACCESS)) {
+		rec->command = command;
+		rec->id = 0;
+		if (takes_id(command))
+			bpf_probe_read_user(&rec->id, sizeof(rec->id), (void *)attr);
+		if (command == BPF_OBJ_GET)
+			bpf_probe_read_user(&path, sizeof(path), (void *)attr);
+		at = put_pool_text(row, 0, sizeof(*rec), &rec->path, (void *)path, true, TEXT_BYTES);
+		end_event(ctx, &activity, &rec->hdr, sizeof(*rec), at);
+	}
+	give_back(row);
+	return 0;
+}
+
+static __always_inline int bpf_access_begins(__u32 command, __u64 attr)
+{
+	return reaches_for_others(command) ? keep_call(WIRE_BPF_ACCESS, command, attr, 0, 0, 0, 0) : 0;
+}
+
+static __always_inline int bpf_access_ends(void *ctx, long ret)
+{
+	struct call call;
+
+	return take_call(WIRE_BPF_ACCESS, &call) ? tell_bpf_access(ctx, call.args[0], call.args[1], ret) : 0;
+}
+
+/* bpf(cmd, attr, size) */
+#define ON_BPF(suffix, function, command, attr)                                                                        \
+	SEC("fexit/" #function) int kernel_bpf_access__fexit##suffix(__u64 *ctx)                                       \
+	{                                                                                                              \
+		__u32 cmd = command(ctx[0]);                                                                           \
+                                                                                                                       \
+		return reaches_for_others(cmd) && current_in_scope() ? tell_bpf_access(ctx, cmd, attr(ctx[0]), ctx[1]) \
+								     : 0;                                              \
+	}                                                                                                              \
+	SEC("kprobe/" #function) int kernel_bpf_access__kprobe##suffix(struct pt_regs *ctx)                            \
+	{                                                                                                              \
+		return bpf_access_begins(command(PT_REGS_PARM1(ctx)), attr(PT_REGS_PARM1(ctx)));                       \
+	}                                                                                                              \
+	SEC("kretprobe/" #function) int kernel_bpf_access__kretprobe##suffix(struct pt_regs *ctx)                      \
+	{                                                                                                              \
+		return bpf_access_ends(ctx, PT_REGS_RC(ctx));                                                          \
+	}
+ON_BPF(, __x64_sys_bpf, SYSCALL_PARM1, SYSCALL_PARM2)
+#if defined(__TARGET_ARCH_x86)
+ON_BPF(32, __ia32_sys_bpf, COMPAT_PARM1, COMPAT_PARM2)
+#endif
+
+SEC("tracepoint/syscalls/sys_enter_bpf")
+int kernel_bpf_access__enter(struct sys_enter_ctx *ctx)
+{
+	return bpf_access_begins(ctx->args[0], ctx->args[1]);
+}
+
+SEC("tracepoint/syscalls/sys_exit_bpf")
+int kernel_bpf_access__exit(struct sys_exit_ctx *ctx)
+{
+	return bpf_access_ends(ctx, ctx->ret);
+}
+
 /* ---- kexec ---- */
 
 static __always_inline int tell_kexec(void *ctx, __u32 call, long ret)

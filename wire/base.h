@@ -74,6 +74,7 @@ enum wire_kind {
 	WIRE_KEXEC_LOAD = 59,
 	WIRE_SYSCTL_WRITE = 60,
 	WIRE_KILL = 61,
+	WIRE_BPF_ACCESS = 25,
 	/* Not an event: a path of a call that is under way. */
 	WIRE_PATH_PART = 62,
 	/* wire/file.h; a block of its own, in the order of enum Kind */

@@ -27,6 +27,15 @@ struct bpf_program_loaded {
 };
 WIRE_ASSERT(sizeof(struct bpf_program_loaded) == 192);
 
+struct bpf_accessed {
+	struct wire_header hdr;
+	struct wire_task task;
+	__u32 command; /* enum bpf_cmd */
+	__u32 id; /* of the object, where the command takes one; else 0 */
+	struct wire_slice path; /* text: the pin's, where the command takes one */
+};
+WIRE_ASSERT(sizeof(struct bpf_accessed) == 168);
+
 enum wire_kexec_call { WIRE_KEXEC_LOAD_CALL = 0, WIRE_KEXEC_FILE_LOAD_CALL = 1 };
 
 struct kexec_done {
@@ -51,6 +60,12 @@ WIRE_ASSERT(sizeof(struct sysctl_written) == 168);
 #include "wire/names.hpp"
 
 namespace nightjar::wire {
+/// include/uapi/linux/bpf.h: those that bpf_access tells of.
+inline constexpr NamedBit bpf_command_names[] = {
+    {7, "obj_get"},           {8, "prog_attach"},  {9, "prog_detach"}, {13, "prog_get_fd_by_id"},
+    {14, "map_get_fd_by_id"}, {29, "link_update"}, {30, "link_get_fd_by_id"},
+    {34, "link_detach"},
+};
 inline constexpr NamedBit kexec_call_names[] = {
     {WIRE_KEXEC_LOAD_CALL, "kexec_load"},
     {WIRE_KEXEC_FILE_LOAD_CALL, "kexec_file_load"},
@@ -71,6 +86,12 @@ WIRE_SCHEMA(bpf_program_loaded,
   PADDING(pad0),
   FIELD(name, "nightjar.bpf.name", as::text, "Name of the program, at most 15 bytes."),
   FIELD(function, "nightjar.bpf.function", as::text, "The kernel function or tracepoint that it is for, where that is said at load time."));
+
+WIRE_SCHEMA(bpf_accessed,
+  INLINED(hdr), INLINED(task),
+  FIELD(command, "nightjar.bpf.command", as::name(bpf_command_names), "The command of bpf(2)."),
+  FIELD(id, "nightjar.bpf.object_id", as::number.unless(0), "Id of the program, map or link, as bpftool shows it."),
+  FIELD(path, "nightjar.bpf.pin", as::text, "The pin's path, as the caller wrote it."));
 
 WIRE_SCHEMA(kexec_done,
   INLINED(hdr), INLINED(task),

@@ -141,6 +141,7 @@ void Pipeline::take(Bytes bytes, std::string& out) {
     case WIRE_LOGIN_UID_SET:
     case WIRE_MODULE_UNLOAD:
     case WIRE_BPF_PROGRAM_LOAD:
+    case WIRE_BPF_ACCESS:
       return on_plain(static_cast<Kind>(as_wire<wire_header>(*record).kind), *record, out);
     case WIRE_UNSHARE:
     case WIRE_SETNS:

@@ -169,6 +169,12 @@ std::vector<HookedEvent> rare_events() {
        {"raw_tp"}},
       {Kind::module_unload, "kernel_module_unload", {"tp_btf"}, {"raw_tp"}, {"raw_tp"}},
       {Kind::bpf_program_load, "kernel_bpf_program_load", {"fentry"}, {"kprobe"}, {"exit", "enter"}},
+      {Kind::bpf_access,
+       "kernel_bpf_access",
+       {"fexit@bpf", "fexit32"},
+       {"kretprobe@bpf", "kprobe@bpf", "kretprobe32", "kprobe32"},
+       {"exit", "enter"},
+       true},
       {Kind::kexec_load,
        "kernel_kexec_load",
        {"fexit@kexec_load", "fexit_file@kexec_file_load"},
@@ -437,7 +443,8 @@ std::string_view degradation(Kind kind, std::string_view tier) {
     if (kind == Kind::set_credentials)
       return "system calls and execs are compared before and after: other ways are not seen";
     if (kind == Kind::module_load) return "the file is not known";
-    if (family == "memory" || family == "privilege" || kind == Kind::bpf_program_load || kind == Kind::kexec_load)
+    if (family == "memory" || family == "privilege" || kind == Kind::bpf_program_load || kind == Kind::bpf_access ||
+        kind == Kind::kexec_load)
       return "32-bit programs are not seen";
   }
   if (kind == Kind::memfd_create) return "files of huge pages are not seen";

@@ -84,6 +84,11 @@ constexpr EventInfo events[] = {
      Schema<module_change>::fields, "A kernel module was taken out."},
     {Kind::bpf_program_load, "bpf_program_load", "kernel", "event", driver_category, R"(["start"])", "success", true,
      Schema<bpf_program_loaded>::fields, "A BPF program was loaded."},
+    {Kind::bpf_access, "bpf_access", "kernel", "event", configuration_category, R"(["access"])", "success", true,
+     Schema<bpf_accessed>::fields,
+     "A process got hold of a BPF program, map or link that exists already, by its id or its pin, or attached, "
+     "replaced "
+     "or took away a program with a command of bpf(2). Whoever would blind a sensor begins so."},
     {Kind::kexec_load, "kexec_load", "kernel", "event", configuration_category, R"(["change"])", "success", true,
      Schema<kexec_done>::fields, "A kernel to boot into was loaded, or dropped."},
     {Kind::sysctl_write, "sysctl_write", "kernel", "event", configuration_category, R"(["change"])", "success", true,

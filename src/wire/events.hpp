@@ -42,6 +42,7 @@ enum class Kind : std::uint8_t {
   kexec_load = 59,
   sysctl_write = 60,
   kill = 61,
+  bpf_access = 25,
   connect = 28,
   accept = 29,
   close = 30,

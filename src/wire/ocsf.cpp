@@ -108,6 +108,7 @@ constexpr Activity activities[] = {
     {"module_load", &kernel_extension, 1, "Load", Roles::actor, "driver.file", unknown_type},
     {"module_unload", &kernel_extension, 2, "Unload", Roles::actor, "driver.file", unknown_type},
     {"bpf_program_load", &kernel, 1, "Create", Roles::actor, "", ""},
+    {"bpf_access", &kernel, other, "Access", Roles::actor, "", ""},
     {"kexec_load", &kernel, 4, "Invoke", Roles::actor, "", ""},
     {"sysctl_write", &kernel, other, "Set", Roles::actor, "", ""},
 };

@@ -63,6 +63,8 @@ std::size_t fixed_size(unsigned kind) {
       return sizeof(module_change);
     case WIRE_BPF_PROGRAM_LOAD:
       return sizeof(bpf_program_loaded);
+    case WIRE_BPF_ACCESS:
+      return sizeof(bpf_accessed);
     case WIRE_KEXEC_LOAD:
       return sizeof(kexec_done);
     case WIRE_SYSCTL_WRITE:

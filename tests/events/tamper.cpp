@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who reaches for the agent is told: signals, ptrace, its memory, its files. The attacker is a process
+// Who reaches for the agent is told: signals, ptrace, its memory, its files, its BPF objects. The attacker is a process
 // of this test's own, and the scope; the agent is outside, as it is for everybody.
 #include <csignal>
 #include <cstring>
@@ -11,8 +11,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <linux/bpf.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
@@ -149,6 +151,47 @@ TEST(Tamper, with_its_files_is_told) {
   EXPECT_EQ(paths_of("rename", "nightjar.file.old_path"), (std::multiset<std::string>{output}));
   EXPECT_EQ(paths_of("delete", "file.path"), (std::multiset<std::string>{settings}));
   EXPECT_EQ(paths_of("chmod", "file.path").size(), 1U);
+}
+
+long call_bpf(int command, bpf_attr& attr) {
+  return ::syscall(SYS_bpf, command, &attr, sizeof attr);
+}
+
+// The largest id is the newest: a program of the agent, unless somebody else was faster. Nothing is changed.
+TEST(Tamper, with_bpf_objects_is_told) {
+  const TempDir temp;
+  const auto stream = stream_of([&](pid_t) {
+    std::uint32_t program = 0, map = 0, link = 0;
+    for (const auto& [command, last] :
+         {std::pair{BPF_PROG_GET_NEXT_ID, &program}, {BPF_MAP_GET_NEXT_ID, &map}, {BPF_LINK_GET_NEXT_ID, &link}}) {
+      bpf_attr attr{};
+      while (call_bpf(command, attr) == 0) attr.start_id = *last = attr.next_id;
+    }
+    std::ofstream(temp / "ids") << program << ' ' << map << ' ' << link;
+    bpf_attr attr{};
+    attr.prog_id = program;
+    if (program == 0 || call_bpf(BPF_PROG_GET_FD_BY_ID, attr) < 0) return false;
+    attr = {};
+    attr.map_id = map;
+    if (call_bpf(BPF_MAP_GET_FD_BY_ID, attr) < 0) return false;
+    attr = {};
+    attr.link_id = link;
+    const long descriptor = link == 0 ? -1 : call_bpf(BPF_LINK_GET_FD_BY_ID, attr);
+    if (link != 0 && descriptor < 0) return false;
+    attr = {};
+    attr.link_detach.link_fd = static_cast<std::uint32_t>(descriptor);
+    // The kernel detaches no link of a tracing program: it must be tried, and seen to fail, before that is written
+    // down.
+    return call_bpf(BPF_LINK_DETACH, attr) < 0;
+  });
+  ASSERT_FALSE(stream.events.empty());
+  std::uint32_t program = 0, map = 0, link = 0;
+  std::ifstream(temp / "ids") >> program >> map >> link;
+  std::map<std::string, std::uint32_t> told, expected{{"prog_get_fd_by_id", program}, {"map_get_fd_by_id", map}};
+  if (link != 0) expected["link_get_fd_by_id"] = link;
+  for (const auto& event : stream.of("bpf_access"))
+    told[text_at(event, "nightjar.bpf.command")] = at(event, "nightjar.bpf.object_id").get<std::uint32_t>();
+  EXPECT_EQ(told, expected);
 }
 
 // A process id that is used again and again is another process each time. Only in a guest: this chooses the machine's

@@ -253,6 +253,57 @@ static void kill_mode(void) {
 
 // ---- kernel
 
+// As bpftool does: a program that exists, by its id, by its pin, by the link it is attached with.
+static void bpf_access_mode(void) {
+  const struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
+  union bpf_attr attr;
+  memset(&attr, 0, sizeof(attr));
+  attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+  attr.insns = (unsigned long)program;
+  attr.insn_cnt = 2;
+  attr.license = (unsigned long)"GPL";
+  int loaded = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
+  TRUTH_CHECK(loaded);
+  struct bpf_prog_info info;
+  memset(&info, 0, sizeof(info));
+  memset(&attr, 0, sizeof(attr));
+  attr.info.bpf_fd = (unsigned)loaded;
+  attr.info.info_len = sizeof(info);
+  attr.info.info = (unsigned long)&info;
+  TRUTH_CHECK(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)));
+  memset(&attr, 0, sizeof(attr));
+  attr.prog_id = info.id;
+  TRUTH_CHECK(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr)));
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"prog_get_fd_by_id\",\"nightjar.bpf.object_id\":%u", info.id);
+  memset(&attr, 0, sizeof(attr));
+  attr.map_type = BPF_MAP_TYPE_ARRAY;
+  attr.key_size = attr.value_size = 4;
+  attr.max_entries = 1;
+  int map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+  TRUTH_CHECK(map);
+  struct bpf_map_info map_info;
+  memset(&map_info, 0, sizeof(map_info));
+  memset(&attr, 0, sizeof(attr));
+  attr.info.bpf_fd = (unsigned)map;
+  attr.info.info_len = sizeof(map_info);
+  attr.info.info = (unsigned long)&map_info;
+  TRUTH_CHECK(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)));
+  memset(&attr, 0, sizeof(attr));
+  attr.map_id = map_info.id;
+  TRUTH_CHECK(syscall(SYS_bpf, BPF_MAP_GET_FD_BY_ID, &attr, sizeof(attr)));
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"map_get_fd_by_id\",\"nightjar.bpf.object_id\":%u", map_info.id);
+  // A map of its own is nobody else's; and what does not exist is not reached.
+  int key = 0, value = 7;
+  memset(&attr, 0, sizeof(attr));
+  attr.map_fd = (unsigned)map;
+  attr.key = (unsigned long)&key;
+  attr.value = (unsigned long)&value;
+  TRUTH_CHECK(syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)));
+  memset(&attr, 0, sizeof(attr));
+  attr.pathname = (unsigned long)"/nonexistent/nightjar";
+  if (syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr)) >= 0) truth_die("a pin that is none was opened");
+}
+
 static void bpf_mode(void) {
   const struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
   union bpf_attr attr;
@@ -314,6 +365,7 @@ int main(int argc, char** argv) {
                {"login", login_mode},
                {"kill", kill_mode},
                {"bpf", bpf_mode},
+               {"bpf_access", bpf_access_mode},
                {"sysctl", sysctl_mode},
                {"kexec", kexec_mode},
                {"module", module_mode}};
