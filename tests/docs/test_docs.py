@@ -221,8 +221,9 @@ class Completeness(unittest.TestCase):
         self.assertEqual(atlas, self.completed("nightjar", "atlas", ""))
 
     def offered(self, command):
-        environment = dict(os.environ, PATH=f"{AGENT.parent}:{os.environ['PATH']}", HOME="/nonexistent")
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=TIMEOUT_S)
+        with tempfile.TemporaryDirectory() as home:  # fish makes folders there
+            environment = dict(os.environ, PATH=f"{AGENT.parent}:{os.environ['PATH']}", HOME=home)
+            done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=TIMEOUT_S)
         return {line.split("\t")[0].removesuffix(" ") for line in done.stdout.splitlines() if line}
 
     def completed_by_fish(self, *words):
