@@ -2,20 +2,12 @@
 // The collector's numbers for Prometheus, and its proof that it is not blind.
 #include <unistd.h>
 
-#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "agent/collector.hpp"
+#include "agent/usage.hpp"
 
 namespace nightjar {
-namespace {
-
-double seconds(const timeval& time) {
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
-}
-
-}  // namespace
-
 std::string Collector::metrics_text() {
   using Type = MetricsText::Type;
   MetricsText text;
@@ -59,12 +51,11 @@ std::string Collector::metrics_text() {
   by_output("output_spool_bytes", Type::gauge, "Disk that they take.", &OutputStats::spool_bytes);
   by_output("output_failing", Type::gauge, "1 while an output does not work.", &OutputStats::failing);
 
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
+  const Usage used = Usage::of_this_process();
   text.family("cpu_seconds", Type::counter, "CPU time of the agent, its BPF programs not included.");
-  text.sample(seconds(used.ru_utime) + seconds(used.ru_stime));
+  text.sample(static_cast<double>(used.cpu_ns) / 1e9);
   text.family("peak_resident_memory_bytes", Type::gauge, "Most memory that the agent took.");
-  text.sample(static_cast<std::uint64_t>(used.ru_maxrss) * 1024);
+  text.sample(used.peak_rss_bytes);
   text.family("processes_known", Type::gauge, "Processes in the agent's table.");
   text.sample(static_cast<std::uint64_t>(pipeline_.processes().size()));
   text.family("malformed_records", Type::counter, "Records that were none of this build's.");

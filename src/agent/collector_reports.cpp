@@ -2,26 +2,12 @@
 // What the collector says of itself: losses, statistics, coverage.
 #include <cstdio>
 
-#include <sys/resource.h>
-
 #include "agent/collector.hpp"
 #include "agent/programs.hpp"
+#include "agent/usage.hpp"
 
 namespace nightjar {
 namespace {
-
-struct Usage {
-  std::uint64_t cpu_ns, peak_rss_kb;
-};
-
-Usage usage() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  const auto ns = [](const timeval& t) {
-    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(t.tv_usec) * 1000;
-  };
-  return {ns(used.ru_utime) + ns(used.ru_stime), static_cast<std::uint64_t>(used.ru_maxrss)};
-}
 
 void member(std::string& to, std::string_view name, std::uint64_t value) {
   if (to.back() != '{') to += ',';
@@ -187,11 +173,11 @@ std::string Collector::stats_json() {
     text += '}';
   }
   text += '}';
-  const Usage used = usage();
+  const Usage used = Usage::of_this_process();
   member(text, "malformed_records", pipeline_.malformed());
   member(text, "malformed_dns", pipeline_.malformed_dns());
   member(text, "cpu_ns", used.cpu_ns);
-  member(text, "peak_rss_kb", used.peak_rss_kb);
+  member(text, "peak_rss_kb", used.peak_rss_bytes / 1024);
   member(text, "processes_known", pipeline_.processes().size());
   member(text, "processes_forgotten", pipeline_.processes().forgotten());
   text += ",\"suppressed\":{";
@@ -247,7 +233,7 @@ std::string Collector::coverage_json() const {
 }
 
 std::string Collector::summary() const {
-  const Usage used = usage();
+  const Usage used = Usage::of_this_process();
   const double seconds = static_cast<double>(boot_clock_ns() - started_ns_) / 1e9;
   std::string text;
   char line[256];
@@ -269,7 +255,8 @@ std::string Collector::summary() const {
   add("tier %s, %s, %.1f s, %.0f events/s\n", sensor_->tier().c_str(),
       sensor_->uses_ring_buffer() ? "ring buffer" : "perf buffers", seconds, seconds > 0 ? events / seconds : 0);
   add("agent: CPU %.1f ms (%.1f us an event), peak RSS %.1f MB\n", static_cast<double>(used.cpu_ns) / 1e6,
-      events > 0 ? static_cast<double>(used.cpu_ns) / 1e3 / events : 0, static_cast<double>(used.peak_rss_kb) / 1024);
+      events > 0 ? static_cast<double>(used.cpu_ns) / 1e3 / events : 0,
+      static_cast<double>(used.peak_rss_bytes) / 1048576);
   add("start to first attached program: %.0f ms, to all: %.0f ms\n",
       static_cast<double>(sensor_->first_attached_ns() - options_.process_start_ns) / 1e6,
       static_cast<double>(started_ns_ - options_.process_start_ns) / 1e6);
