@@ -253,69 +253,74 @@ static void kill_mode(void) {
 
 // ---- kernel
 
-// As bpftool does: a program that exists, by its id, by its pin, by the link it is attached with.
-static void bpf_access_mode(void) {
-  const struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
+static long call_bpf(int command, union bpf_attr attr) {
+  return syscall(SYS_bpf, command, &attr, sizeof(attr));
+}
+
+// A program of two instructions; with one, it has no end and is refused.
+static union bpf_attr smallest_program(unsigned instructions) {
+  static const struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
   union bpf_attr attr;
   memset(&attr, 0, sizeof(attr));
   attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
   attr.insns = (unsigned long)program;
-  attr.insn_cnt = 2;
+  attr.insn_cnt = instructions;
   attr.license = (unsigned long)"GPL";
-  int loaded = (int)syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr));
-  TRUTH_CHECK(loaded);
-  struct bpf_prog_info info;
-  memset(&info, 0, sizeof(info));
+  return attr;
+}
+
+// The info of programs and of maps begins alike.
+static unsigned id_of_bpf_object(int fd) {
+  struct {
+    unsigned type, id;
+  } info = {0, 0};
+  union bpf_attr attr;
   memset(&attr, 0, sizeof(attr));
-  attr.info.bpf_fd = (unsigned)loaded;
+  attr.info.bpf_fd = (unsigned)fd;
   attr.info.info_len = sizeof(info);
   attr.info.info = (unsigned long)&info;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)));
+  TRUTH_CHECK(call_bpf(BPF_OBJ_GET_INFO_BY_FD, attr));
+  return info.id;
+}
+
+// As bpftool does: a program and a map that exist, by their ids.
+static void bpf_access_mode(void) {
+  int program = (int)call_bpf(BPF_PROG_LOAD, smallest_program(2));
+  TRUTH_CHECK(program);
+  union bpf_attr attr;
   memset(&attr, 0, sizeof(attr));
-  attr.prog_id = info.id;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_PROG_GET_FD_BY_ID, &attr, sizeof(attr)));
-  truth_told("bpf_access", "\"nightjar.bpf.command\":\"prog_get_fd_by_id\",\"nightjar.bpf.object_id\":%u", info.id);
+  attr.prog_id = id_of_bpf_object(program);
+  TRUTH_CHECK(call_bpf(BPF_PROG_GET_FD_BY_ID, attr));
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"prog_get_fd_by_id\",\"nightjar.bpf.object_id\":%u",
+             attr.prog_id);
   memset(&attr, 0, sizeof(attr));
   attr.map_type = BPF_MAP_TYPE_ARRAY;
   attr.key_size = attr.value_size = 4;
   attr.max_entries = 1;
-  int map = (int)syscall(SYS_bpf, BPF_MAP_CREATE, &attr, sizeof(attr));
+  int map = (int)call_bpf(BPF_MAP_CREATE, attr);
   TRUTH_CHECK(map);
-  struct bpf_map_info map_info;
-  memset(&map_info, 0, sizeof(map_info));
   memset(&attr, 0, sizeof(attr));
-  attr.info.bpf_fd = (unsigned)map;
-  attr.info.info_len = sizeof(map_info);
-  attr.info.info = (unsigned long)&map_info;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)));
-  memset(&attr, 0, sizeof(attr));
-  attr.map_id = map_info.id;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_MAP_GET_FD_BY_ID, &attr, sizeof(attr)));
-  truth_told("bpf_access", "\"nightjar.bpf.command\":\"map_get_fd_by_id\",\"nightjar.bpf.object_id\":%u", map_info.id);
+  attr.map_id = id_of_bpf_object(map);
+  TRUTH_CHECK(call_bpf(BPF_MAP_GET_FD_BY_ID, attr));
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"map_get_fd_by_id\",\"nightjar.bpf.object_id\":%u", attr.map_id);
   // A map of its own is nobody else's; and what does not exist is not reached.
   int key = 0, value = 7;
   memset(&attr, 0, sizeof(attr));
   attr.map_fd = (unsigned)map;
   attr.key = (unsigned long)&key;
   attr.value = (unsigned long)&value;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr)));
+  TRUTH_CHECK(call_bpf(BPF_MAP_UPDATE_ELEM, attr));
   memset(&attr, 0, sizeof(attr));
   attr.pathname = (unsigned long)"/nonexistent/nightjar";
-  if (syscall(SYS_bpf, BPF_OBJ_GET, &attr, sizeof(attr)) >= 0) truth_die("a pin that is none was opened");
+  if (call_bpf(BPF_OBJ_GET, attr) >= 0) truth_die("a pin that is none was opened");
 }
 
 static void bpf_mode(void) {
-  const struct bpf_insn program[] = {{.code = BPF_ALU64 | BPF_MOV | BPF_K}, {.code = BPF_JMP | BPF_EXIT}};
-  union bpf_attr attr;
-  memset(&attr, 0, sizeof(attr));
-  attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
-  attr.insns = (unsigned long)program;
-  attr.insn_cnt = 1;  // no exit: refused
-  attr.license = (unsigned long)"GPL";
+  union bpf_attr attr = smallest_program(1);
   strcpy(attr.prog_name, "nj_test");
-  if (syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)) >= 0) truth_die("a program without an end was loaded");
+  if (call_bpf(BPF_PROG_LOAD, attr) >= 0) truth_die("a program without an end was loaded");
   attr.insn_cnt = 2;
-  TRUTH_CHECK(syscall(SYS_bpf, BPF_PROG_LOAD, &attr, sizeof(attr)));
+  TRUTH_CHECK(call_bpf(BPF_PROG_LOAD, attr));
   truth_told("bpf_program_load", "\"nightjar.bpf.name\":\"nj_test\",\"nightjar.bpf.type\":\"socket_filter\"");
 }
 
