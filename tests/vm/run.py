@@ -313,6 +313,10 @@ def write_json(path, outcomes, notes=None):
 # ------------------------------------------------------------------------------------------------------------ running
 
 
+def machine_for(kernel, options):
+    return guest.Machine(options.smp, options.memory, f"{kernel.options} {options.kernel_options}".strip())
+
+
 class Matrix:
     def __init__(self, options, pattern, say):
         self.options = options
@@ -356,7 +360,7 @@ class Matrix:
                 self.step(kernel, steps[number], frames.steps[number], raw, number, "", "")
 
         started = time.monotonic()
-        machine = guest.Machine(self.options.smp, self.options.memory, f"{kernel.options} {self.options.kernel_options}".strip())
+        machine = machine_for(kernel, self.options)
         scripts = [(step.limit, step.script) for step in steps]
         result = guest.boot(folder, record["load"], base, scripts, raw, machine, on_frame=on_frame)
         self.seconds[kernel.id] = f"{result.seconds:.0f}"
@@ -467,7 +471,7 @@ def execute(command, wanted, folders, problems, options, work):
             base,
             [(options.timeout, script)],
             folder,
-            guest.Machine(options.smp, options.memory, f"{kernel.options} {options.kernel_options}".strip()),
+            machine_for(kernel, options),
             on_output=show,
         )
         step = result.frames.steps[0]
