@@ -73,10 +73,13 @@ ReportIndex::Number ReportIndex::take_process(const json& event, const std::stri
 
 void ReportIndex::take(const json& event, const std::string& action) {
   const auto [at, added] = action_numbers_.emplace(action, static_cast<Number>(actions_.size()));
-  if (added) actions_.push_back(action);
+  if (added) {
+    actions_.push_back(action);
+    of_sensor_.push_back(std::ranges::any_of(
+        all_events(), [&](const EventInfo& info) { return info.action == action && info.family == "sensor"; }));
+  }
   const std::int64_t when = time_at(event, "@timestamp");
-  const bool of_sensor = std::ranges::any_of(
-      all_events(), [&](const EventInfo& info) { return info.action == action && info.family == "sensor"; });
+  const bool of_sensor = of_sensor_[static_cast<std::size_t>(at->second)];
   events_.push_back({when, of_sensor ? none : take_process(event, action, when), at->second});
 }
 

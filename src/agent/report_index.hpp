@@ -44,6 +44,7 @@ class ReportIndex {
   std::vector<Process> processes_;
   std::unordered_map<std::string, Number> process_numbers_, text_numbers_, action_numbers_;
   std::vector<std::string> texts_, actions_;
+  std::vector<bool> of_sensor_;  ///< for each action: it tells of the sensor, not of a process
 };
 
 }  // namespace nightjar
