@@ -74,9 +74,9 @@ void Collector::tell_missed() {
   const bool is_preemptible = sensor_->is_preemptible();
   const auto lines = programs_.empty() ? sensor_->program_stats() : programs_;
   for (const Sensor::ProgramLine& line : lines) {
-    // Where no task is preempted, a stand-in runs for whatever the first was skipped for (with_stand_ins).
-    const bool stands_in = !is_preemptible && line.name.ends_with("_2");
-    const std::uint64_t misses = stands_in ? 0 : line.stats.recursion_misses;
+    // Where no task is preempted, a stand-in runs for whatever the first was skipped for.
+    const bool makes_up = !is_preemptible && is_stand_in(line.name);
+    const std::uint64_t misses = makes_up ? 0 : line.stats.recursion_misses;
     const auto [at, first] = missed.try_emplace(event_of_program(line.name), misses);
     if (!first) at->second = std::min(at->second, misses);
   }

@@ -376,6 +376,10 @@ ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible) {
   return result;
 }
 
+bool is_stand_in(std::string_view program) {
+  return program.ends_with("_2") || program.ends_with("_3");
+}
+
 std::string_view event_of_program(std::string_view program) {
   for (const GroupSpec& group : program_groups()) {
     for (const EventSourceRow& row : group.events) {

@@ -47,6 +47,8 @@ bool only_adds(std::string_view program);
 /// can, with the second copy of those that interrupts come between: then what the first is skipped for is none of the
 /// second's misses (state_changes(), bpf/tcp.bpf.h).
 ProgramVersion with_stand_ins(const ProgramVersion& version, bool preemptible);
+/// Whether with_stand_ins() made the program of another.
+bool is_stand_in(std::string_view program);
 
 /// The event that a program makes, or the program's stem when it only adds to one ("exec_script").
 std::string_view event_of_program(std::string_view program);
