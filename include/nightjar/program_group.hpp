@@ -83,6 +83,9 @@ struct GroupOptions {
   /// Whether `log` is given what libbpf says at its level debug: making the thousands of lines is a tenth of a load.
   bool log_libbpf_debug = true;
 
+  /// Called for each version before its maps are created, with about what they take of the kernel's memory in bytes;
+  /// shared maps aside. Buffers of perf events are opened later, and not in it.
+  std::function<void(std::uint64_t)> before_maps;
   /// Called for each version with its maps created and its programs loaded, before any is attached: the time to fill
   /// filter maps and to open event sources, so that nothing is missed. An error fails the version.
   std::function<Result<>(const LoadedGroup&)> before_attach;

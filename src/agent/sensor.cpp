@@ -11,6 +11,7 @@
 
 #include "agent/cgroup_scope.hpp"
 #include "agent/host.hpp"
+#include "agent/memory_limit.hpp"
 #include "agent/proved_programs.hpp"
 #include "loader/tracefs.hpp"
 #include "nightjar/privileges.hpp"
@@ -77,6 +78,13 @@ bool is_scratch(std::string_view map) {
   return map.ends_with("_scratch") || map.ends_with("_cgroup");
 }
 
+/// Of each perf buffer.
+std::uint64_t perf_bytes_per_cpu(const SensorOptions& options) {
+  const std::uint32_t share =
+      std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
+  return options.buffer_bytes != 0 ? options.buffer_bytes : share;
+}
+
 /// What outlives this agent must not hold back what the next one's rules keep: those are asked in user space alone.
 bool asks_rules_in_kernel(const SensorOptions& options) {
   return options.filter && options.pin.empty();
@@ -125,7 +133,16 @@ Result<std::unique_ptr<Sensor>> Sensor::start(const SensorOptions& options, LogS
   return sensor;
 }
 
+void Sensor::tell_little_memory(std::uint64_t kernel_bytes, const LogSink& log) {
+  if (!log || told_little_memory_) return;
+  const std::string told = too_little_memory(memory_limit(), memory_needed(kernel_bytes));
+  if (told.empty()) return;
+  told_little_memory_ = true;
+  log(LogLevel::warning, told);
+}
+
 Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
+  tell_little_memory(0, log);  // the kernel may end this before it knows more
   features_ = Features(without_what_needs_btf(options.without));
   if (!features_.has(Feature::bpf))
     return Error(errc::unsupported, "this kernel has no bpf(2): " + features_.ask(Feature::bpf).why);
@@ -296,6 +313,9 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
                       .scope_cgroup_level = scope_level_,
                       .want_env = std::uint32_t{!options.environment.empty()},
                       .file_wanted = file_wanted};
+  group.before_maps = [this, log, perf = ring_ ? 0 : 2 * perf_bytes_per_cpu(options) * cpus](std::uint64_t bytes) {
+    tell_little_memory(bytes + perf, log);
+  };
   group.before_attach = [this](const LoadedGroup& loaded) -> Result<> {
     if (first_attached_ns_ == 0) first_attached_ns_ = boot_clock_ns();
     if (!legacy_) return {};
@@ -441,9 +461,7 @@ Result<> Sensor::open_maps(const SensorOptions& options, const LogSink& log) {
       EventSourceOptions source;
       source.hold = !options.pin.empty();
       source.log = log;
-      const std::uint32_t share =
-          std::clamp(std::bit_floor(perf_bytes_in_all / possible_cpus()), perf_bytes_least, perf_bytes_most);
-      source.bytes_per_cpu = options.buffer_bytes != 0 ? options.buffer_bytes : share;
+      source.bytes_per_cpu = perf_bytes_per_cpu(options);
       sources_.push_back(NIGHTJAR_TRY(EventSource::open(map, source)));
     }
   }

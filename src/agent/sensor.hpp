@@ -116,6 +116,8 @@ class Sensor {
  private:
   Sensor() = default;
   Result<> load(const SensorOptions& options, const LogSink& log);
+  /// Warns, once, when the cgroup may take less than this and the agent itself.
+  void tell_little_memory(std::uint64_t kernel_bytes, const LogSink& log);
   Result<> pin(Pins& pins);
   Result<> adopt(const SensorOptions& options, Pins& pins);
   Result<> forget_cgroups();
@@ -156,6 +158,7 @@ class Sensor {
   bool ring_ = true;
   bool adopted_ = false;
   bool legacy_ = false;
+  bool told_little_memory_ = false;
   wire_legacy_settings legacy_settings_{};
   bool sees_scripts_ = false;
   std::string tier_;

@@ -124,6 +124,41 @@ Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std:
   return {};
 }
 
+std::uint64_t memory_of_maps(const bpf_object* object, const ProgramBlueprint& blueprint, const GroupOptions& options) {
+  constexpr std::uint64_t row = 8;           // keys and values begin at multiples of it
+  constexpr std::uint64_t of_an_entry = 64;  // a hash table's element and bucket, beside key and value
+  const auto rounded = [](std::uint64_t size) { return (size + row - 1) / row * row; };
+  std::uint64_t bytes = 0;
+  // libbpf calls shared maps by the kernel's names, which are cut; the order is the blueprint's.
+  auto known = blueprint.maps().begin();
+  const bpf_map* map = nullptr;
+  while ((map = ::bpf_object__next_map(object, map)) != nullptr) {
+    if (::bpf_map__is_internal(map)) continue;
+    if (known == blueprint.maps().end()) break;
+    const auto settings = options.maps.find((known++)->name);
+    if (!::bpf_map__autocreate(map) || (settings != options.maps.end() && settings->second.share != nullptr)) continue;
+    const std::uint64_t entries = ::bpf_map__max_entries(map), value = rounded(::bpf_map__value_size(map));
+    switch (::bpf_map__type(map)) {
+      case BPF_MAP_TYPE_RINGBUF:
+        bytes += entries;
+        break;
+      case BPF_MAP_TYPE_ARRAY:
+        bytes += entries * value;
+        break;
+      case BPF_MAP_TYPE_PERCPU_ARRAY:
+        bytes += entries * value * possible_cpus();
+        break;
+      case BPF_MAP_TYPE_HASH:
+      case BPF_MAP_TYPE_LRU_HASH:
+        bytes += entries * (of_an_entry + rounded(::bpf_map__key_size(map)) + value);
+        break;
+      default:  // small ones
+        break;
+    }
+  }
+  return bytes;
+}
+
 Result<> check_map_names(const ProgramBlueprint& blueprint, const GroupOptions& options) {
   for (const auto& [name, settings] : options.maps) {
     if (blueprint.find_map(name) != nullptr) continue;

@@ -16,6 +16,9 @@ namespace nightjar {
 Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std::set<std::string, std::less<>>& used,
                      Features& features, std::vector<std::string>& remarks);
 
+/// About what the kernel takes for the maps of an object that is set up: those that it is to create.
+std::uint64_t memory_of_maps(const bpf_object* object, const ProgramBlueprint& blueprint, const GroupOptions& options);
+
 /// Fails with invalid when a setting is for a map that the blueprint lacks; the nearest name is suggested.
 Result<> check_map_names(const ProgramBlueprint& blueprint, const GroupOptions& options);
 

@@ -233,6 +233,7 @@ Result<ObjectHandle> VersionLoader::load_object() {
       load_nothing(object.get());
       return std::move(configured).error();
     }
+    if (options_.before_maps) options_.before_maps(memory_of_maps(object.get(), blueprint_, options_));
     LibbpfCapture capture;
     const int result = ::bpf_object__load(object.get());
     if (result == 0) return object;

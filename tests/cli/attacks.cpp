@@ -166,6 +166,7 @@ void storm_in_memory_of(int megabytes, const std::string& events) {
   int status = -1;
   ::waitpid(inside, &status, 0);
   EXPECT_EQ(status, 0) << read_file(temp / "err");
+  EXPECT_EQ(read_file(temp / "err").find("raise the limit"), std::string::npos) << "it is enough";
   EXPECT_EQ(cgroup.kills(), 0);
   const auto stream = parse_stream(read_file(temp / "events"), {.losses = true});
   for (const auto& problem : stream.problems) ADD_FAILURE() << problem;
@@ -180,6 +181,26 @@ void storm_in_memory_of(int megabytes, const std::string& events) {
 TEST(MemoryLimit, of_64_mb_is_enough_for_processes) {
   storm_in_memory_of(64, "process");
 }
+// The kernel ends it, or it works: either way it was said before.
+TEST(MemoryLimit, below_what_a_start_takes_is_told) {
+  const LimitedCgroup cgroup(48);
+  if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup with the memory controller may be made here";
+  const TempDir temp;
+  const pid_t inside = ::fork();
+  if (inside == 0) {
+    const int members = ::open((cgroup.path() + "/cgroup.procs").c_str(), O_WRONLY | O_CLOEXEC);
+    if (members < 0 || ::write(members, "0", 1) != 1) ::_exit(126);
+    const auto outcome =
+        run_agent({.arguments = watch_arguments({"--events", "all"}, {"/bin/true"}), .timeout = patience(120)});
+    std::ofstream(temp / "err") << outcome.err;
+    ::_exit(0);
+  }
+  ::waitpid(inside, nullptr, 0);
+  const std::string told = read_file(temp / "err");
+  EXPECT_NE(told.find("the cgroup " + cgroup.path() + " may take 48 MB of memory"), std::string::npos) << told;
+  EXPECT_NE(told.find("raise the limit"), std::string::npos) << told;
+}
+
 TEST(MemoryLimit, of_128_mb_is_enough_for_everything) {
   storm_in_memory_of(128, "all");
 }
