@@ -247,6 +247,7 @@ Result<bool> Collector::turn(int signals) {
     next_stats_ns_ = now + stats_interval_s_ * second;
     tell_suppressed();
     NIGHTJAR_CHECK(check_sight());
+    check_pins();
     tell_stats(Kind::sensor_stats);
     NIGHTJAR_CHECK(flush());
   }

@@ -91,6 +91,8 @@ class Collector {
   std::string metrics_text();
   Result<> publish_metrics(std::uint64_t now_ns);
   Result<> check_sight();
+  /// Warns when pins are gone: the agent would leave less than it promises.
+  void check_pins();
   void tell_stats(Kind kind);
   [[nodiscard]] std::string stats_json();
   [[nodiscard]] std::string coverage_json() const;
@@ -126,6 +128,7 @@ class Collector {
   std::uint64_t next_metrics_ns_ = 0;
   bool metrics_failed_ = false;
   std::uint64_t self_check_failures_ = 0;
+  std::uint64_t pins_missing_ = 0;
   unsigned stats_interval_s_;
   std::uint64_t reloads_ = 0;
   std::uint64_t reloads_refused_ = 0;

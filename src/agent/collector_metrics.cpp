@@ -62,6 +62,10 @@ std::string Collector::metrics_text() {
   text.sample(pipeline_.malformed());
   text.family("self_check_failures", Type::counter, "Times that a process of the agent's own went unseen.");
   text.sample(self_check_failures_);
+  if (pins_) {
+    text.family("pins_missing", Type::gauge, "Files of --pin that somebody took away, as of the last look.");
+    text.sample(pins_missing_);
+  }
   return std::move(text).finish();
 }
 

@@ -72,6 +72,15 @@ Result<> Collector::drain_own() {
   return {};
 }
 
+void Collector::check_pins() {
+  if (!pins_) return;
+  const std::size_t gone = pins_->missing();
+  if (gone > pins_missing_)
+    log_(LogLevel::warning, "--pin " + pins_->directory() + ": somebody took away " + std::to_string(gone) +
+                                " pins: what happens between this agent and the next will not be recorded; restart it");
+  pins_missing_ = gone;
+}
+
 void Collector::tell_replaced() {
   for (const auto& [kind, count] : pins_->lost()) tell_lost(event_info(kind).action, count, "replaced");
 }

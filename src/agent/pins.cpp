@@ -2,6 +2,7 @@
 #include "agent/pins.hpp"
 
 #include <cerrno>
+#include <charconv>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -93,13 +94,43 @@ Result<> Pins::look() {
   }
   state_.emplace(std::move(*state));
   const std::string theirs = identity_in(state_->text());
-  if (theirs == identity_) {
+  const std::size_t gone = missing();
+  if (gone != 0) {
+    // Its programs would see nothing, and nobody would know.
+    replaced_ = std::to_string(gone) + " of its " + std::to_string(recorded_count()) + " pins were taken away";
+  } else if (theirs == identity_) {
     adoptable_ = true;
   } else {
     const bool same_build = theirs.substr(0, theirs.find('\n')) == identity_.substr(0, identity_.find('\n'));
     replaced_ = same_build ? "it was made with other settings" : "it was made by another version of nightjar";
   }
   return {};
+}
+
+std::size_t Pins::recorded_count() const {
+  const std::string text = state_ ? state_->text() : "";
+  const std::size_t line = text.find("\n" + std::string(count_line));
+  std::size_t count = 0;
+  if (line != std::string::npos)
+    std::from_chars(text.data() + line + 1 + count_line.size(), text.data() + text.size(), count);
+  return count;
+}
+
+Result<std::size_t> Pins::count() const {
+  std::size_t count = 0;
+  for (const std::string& name : NIGHTJAR_TRY(pins::list(directory_))) {
+    // What is no directory is the state, or somebody else's.
+    if (const auto in_group = pins::list(group(name))) count += in_group->size();
+  }
+  return count;
+}
+
+std::size_t Pins::missing() const {
+  const std::size_t whole = recorded_count();
+  const auto there = count();
+  const std::size_t found = there ? *there : 0;
+  const bool has_state = access((directory_ + "/" + std::string(state_file)).c_str(), F_OK) == 0;
+  return (whole > found ? whole - found : 0) + (whole != 0 && !has_state ? 1 : 0);
 }
 
 /// What happened, and neither was lost before nor reached an output.

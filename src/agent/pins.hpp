@@ -48,12 +48,20 @@ class Pins {
   /// Removes everything but the directory.
   Result<> remove();
 
+  /// How many files are pinned.
+  [[nodiscard]] Result<std::size_t> count() const;
+  /// How many of those that finish() left there somebody took away.
+  [[nodiscard]] std::size_t missing() const;
+  /// In the state's text, behind the identity: how many files make the whole.
+  static constexpr std::string_view count_line = "pins\t";
+
   const std::shared_ptr<WriteJournal>& journal() { return journal_; }
 
  private:
   Pins() = default;
   Result<> look();
   void count_lost();
+  [[nodiscard]] std::size_t recorded_count() const;
 
   std::string directory_, identity_, replaced_;
   UniqueFd lock_;

@@ -44,7 +44,8 @@ Result<> Sensor::pin(Pins& pins) {
     (void)pins.remove();
     return std::move(pinned).error().in("--pin");
   }
-  std::string text = pins.identity() + "tier\t" + tier_ + "\ntypes\t" + one_line(types_.told) + "\n";
+  std::string text = pins.identity() + std::string(Pins::count_line) + std::to_string(NIGHTJAR_TRY(pins.count())) +
+                     "\ntier\t" + tier_ + "\ntypes\t" + one_line(types_.told) + "\n";
   for (const Coverage& row : coverage_) {
     text += "event\t" + std::to_string(static_cast<unsigned>(row.kind)) + "\t" + row.state + "\t" + one_line(row.hook) +
             "\t" + row.tier + "\t" + one_line(row.reason) + "\n";

@@ -315,7 +315,7 @@ bool send_datagrams(int count, bool one_socket) {
 
 TEST_F(PinsInAStorm, a_flow_of_datagrams_goes_on_under_the_next_agent) {
   SKIP_WHERE_PREEMPTED();
-  const int count = scaled(2003, 401);
+  const int count = scaled(2003, 20011);  // in a guest an agent takes seconds to begin
   Waiting work([count](int) { return send_datagrams(count, true); });
   const pid_t pid = work.pid();
   const auto events = told_by_killed_agents(work, {"--events", "process,network"}, {150, 50});
@@ -580,6 +580,32 @@ TEST_F(Pins, of_other_settings_are_replaced_and_the_loss_is_told) {
   EXPECT_EQ(lost["exec"], 8U);
   EXPECT_EQ(lost["exit"], 9U);
   EXPECT_FALSE(std::filesystem::exists(directory()));
+}
+
+// Adopted, what is left would see less than it says.
+TEST_F(Pins, of_which_some_were_taken_away_are_replaced_and_the_agent_says_so) {
+  const std::string output = temp_ / "events", metrics = temp_ / "metrics";
+  Waiting root({workload("tiny")});
+  const auto of = [&](const Strings& more) { return arguments("file:" + output, root.pid(), more); };
+  {
+    Agent agent({.arguments = of({"--stats-interval", "1", "--metrics", "file:" + metrics})});
+    ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+    std::size_t links = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(directory() + "/process")) {
+      if (!entry.path().filename().string().starts_with("link~") || links == 2) continue;
+      std::filesystem::remove(entry.path());
+      ++links;
+    }
+    ASSERT_EQ(links, 2U);
+    EXPECT_TRUE(wait_for([&] { return read_file(metrics).find("nightjar_pins_missing 2\n") != std::string::npos; }))
+        << read_file(metrics);
+    agent.send_signal(SIGKILL);
+    EXPECT_NE(agent.finish().err.find("somebody took away 2 pins"), std::string::npos);
+  }
+  const Outcome next = run_agent({.arguments = of({"--duration", "0.3"})});
+  EXPECT_EQ(next.status, 0) << next.err;
+  EXPECT_EQ(next.err.find("took over"), std::string::npos) << next.err;
+  EXPECT_NE(next.err.find("replaced: 2 of its "), std::string::npos) << next.err;
 }
 
 TEST_F(Pins, belong_to_one_agent_at_a_time) {
