@@ -54,6 +54,18 @@ std::uint64_t size_of_file(int fd) {
   return fstat(fd, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+/// A file of the spool, and no link: whoever may write the directory must not decide what else is written or told.
+UniqueFd open_own(int directory, const char* name, int flags, mode_t mode = 0) {
+  UniqueFd fd(openat(directory, name, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, mode));
+  struct stat status{};
+  if (fd.valid() && (fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode) ||
+                     (status.st_uid != 0 && status.st_uid != geteuid()))) {
+    fd.reset();
+    errno = EPERM;
+  }
+  return fd;
+}
+
 Result<std::string> read_range(int fd, std::uint64_t from, std::uint64_t to) {
   std::string bytes(to > from ? to - from : 0, '\0');
   std::size_t done = 0;
@@ -93,11 +105,11 @@ Result<std::unique_ptr<Spool>> Spool::open(SpoolSettings settings) {
     return Error(errc::denied,
                  "refused the spool " + path + ": other users can write it: chown it to root, chmod 0700");
   const int directory = spool->directory_.get();
-  spool->lock_.reset(openat(directory, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  spool->lock_ = open_own(directory, "lock", O_RDWR | O_CREAT, 0600);
   if (!spool->lock_.valid()) return Error::from_errno("cannot open the spool " + path);
   if (flock(spool->lock_.get(), LOCK_EX | LOCK_NB) != 0)
     return Error(errc::busy, "the spool " + path + " is used by another process: give each output its own");
-  spool->place_file_.reset(openat(directory, "read", O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  spool->place_file_ = open_own(directory, "read", O_RDWR | O_CREAT, 0600);
   if (!spool->place_file_.valid()) return Error::from_errno("cannot open the spool " + path);
   if (auto recovered = spool->recover(); !recovered) return std::move(recovered).error().in("spool " + path);
   return spool;
@@ -125,7 +137,7 @@ Result<> Spool::recover() {
 }
 
 Result<> Spool::recover_segment(std::uint64_t number) {
-  const UniqueFd fd(openat(directory_.get(), segment_name(number).c_str(), O_RDWR | O_CLOEXEC));
+  const UniqueFd fd = open_segment(number, O_RDWR);
   if (!fd.valid()) return Error::from_errno("cannot open " + segment_name(number));
   const std::string bytes = NIGHTJAR_TRY(read_range(fd.get(), 0, size_of_file(fd.get())));
   std::size_t end = 0;
@@ -168,9 +180,11 @@ Result<> Spool::remember_place() {
 
 /// Each process writes segments of its own: nothing is appended to what may have a torn end.
 Result<> Spool::begin_segment() {
-  const std::uint64_t number = last_segment_ + 1;
-  UniqueFd fd(
-      openat(directory_.get(), segment_name(number).c_str(), O_RDWR | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0600));
+  std::uint64_t number = last_segment_ + 1;
+  UniqueFd fd = open_segment(number, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
+  // What somebody put there is passed over.
+  for (int more = 0; !fd.valid() && errno == EEXIST && more < 100; ++more)
+    fd = open_segment(++number, O_RDWR | O_CREAT | O_EXCL | O_APPEND);
   if (!fd.valid()) return Error::from_errno("cannot create a spool segment in " + settings_.directory);
   const std::lock_guard guard(mutex_);
   writing_ = std::move(fd);
@@ -179,11 +193,22 @@ Result<> Spool::begin_segment() {
   return {};
 }
 
+UniqueFd Spool::open_segment(std::uint64_t number, int flags) const {
+  return open_own(directory_.get(), segment_name(number).c_str(), flags, 0600);
+}
+
+bool Spool::is_whole() const {
+  struct stat status{};
+  return fstat(writing_.get(), &status) == 0 && status.st_nlink != 0 &&
+         static_cast<std::uint64_t>(status.st_size) == last_size_;
+}
+
 Result<bool> Spool::append(const Batch& batch) {
   record_.clear();
   spool_format::write(record_, batch, written_lines_);
   if (bytes_ + record_.size() > settings_.bytes_at_most) return false;
-  if (last_size_ >= settings_.segment_bytes) NIGHTJAR_CHECK(begin_segment());
+  // In another one the reader sees by the numbers what is missing of this one.
+  if (last_size_ >= settings_.segment_bytes || !is_whole()) NIGHTJAR_CHECK(begin_segment());
   std::size_t done = 0;
   while (done < record_.size()) {
     const ssize_t n = ::write(writing_.get(), record_.data() + done, record_.size() - done);
@@ -199,10 +224,10 @@ Result<bool> Spool::append(const Batch& batch) {
   }
   if (settings_.sync == SpoolSettings::Sync::every_batch && fdatasync(writing_.get()) != 0)
     return Error::from_errno("cannot bring the spool " + settings_.directory + " to disk");
-  bytes_ += record_.size();
   written_lines_ += batch.lines.size();
   unsynced_ = true;
   const std::lock_guard guard(mutex_);
+  bytes_ += record_.size();
   last_size_ += record_.size();
   return true;
 }
@@ -257,14 +282,20 @@ Result<Spool::Next> Spool::next() {
       size = last_size_;
     }
     if (reading_number_ != place_.segment) {
-      reading_.reset(openat(directory_.get(), segment_name(place_.segment).c_str(), O_RDONLY | O_CLOEXEC));
+      reading_ = open_segment(place_.segment, O_RDONLY);
       reading_number_ = place_.segment;
+      const std::lock_guard guard(mutex_);
+      if (place_.segment == last_segment_) {
+        // Whatever became of its name. And whatever became of those before it: this is all that there is.
+        reading_.reset(fcntl(writing_.get(), F_DUPFD_CLOEXEC, 3));
+        bytes_ = last_size_;
+      }
     }
     const bool is_last = place_.segment >= last;
     if (!is_last) size = reading_.valid() ? size_of_file(reading_.get()) : 0;
     if (reading_.valid() && place_.offset < size && NIGHTJAR_TRY(read_at_place(size))) break;
     if (is_last) {
-      reading_number_.reset();
+      if (place_.segment > last || !reading_.valid()) reading_number_.reset();
       return Next{};
     }
     // This segment is through.

@@ -83,6 +83,9 @@ class Spool {
   Result<> recover();
   Result<> recover_segment(std::uint64_t number);
   Result<> begin_segment();
+  /// Nobody took away or cut the segment that is written.
+  [[nodiscard]] bool is_whole() const;
+  [[nodiscard]] UniqueFd open_segment(std::uint64_t number, int flags) const;
   Result<bool> read_at_place(std::uint64_t size);
   Result<> remember_place();
   Place remembered_place();

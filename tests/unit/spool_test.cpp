@@ -205,6 +205,65 @@ TEST_F(SpoolTest, with_any_byte_changed_loses_that_record_and_counts_it) {
   }
 }
 
+// What somebody does to the files while they are written is counted as soon as more is written.
+TEST_F(SpoolTest, whose_newest_file_is_taken_away_delivers_what_is_asked_for_in_time) {
+  auto spool = open();
+  EXPECT_TRUE(*spool->append(lines(0, 5)));
+  std::filesystem::remove(segments().at(0));
+  const Read read = read_all(*spool);
+  EXPECT_EQ(read.text, lines(0, 5).text);
+  EXPECT_EQ(read.missing, 0U);
+}
+TEST_F(SpoolTest, whose_file_is_taken_away_or_cut_counts_what_is_gone) {
+  for (const bool cut : {true, false}) {
+    auto spool = open(1U << 20, cut ? "cut" : "gone");
+    EXPECT_TRUE(*spool->append(lines(0, 5)));
+    const auto file = segments(cut ? "cut" : "gone").at(0);
+    if (cut) {
+      std::filesystem::resize_file(file, 40);
+    } else {
+      std::filesystem::remove(file);
+    }
+    EXPECT_TRUE(*spool->append(lines(5, 3)));
+    const Read read = read_all(*spool);
+    EXPECT_EQ(read.text, lines(5, 3).text);
+    EXPECT_EQ(read.missing, 5U);
+    EXPECT_LT(spool->bytes(), 200U) << "what is gone takes no room";
+  }
+}
+TEST_F(SpoolTest, follows_no_link_and_writes_nowhere_else) {
+  const std::string other = home_ + "/other";
+  std::ofstream(other) << "another's\n";
+  const std::string line(60000, 'x');
+  Batch large;
+  large.add(Kind::exec, line + "\n");
+  {
+    auto spool = open();
+    EXPECT_TRUE(*spool->append(large));
+    const auto file = segments().at(0);
+    std::filesystem::remove(file);
+    std::filesystem::create_symlink(other, file);
+    // Where the next segments would be.
+    for (const char* name : {"0000000000000002.spool", "0000000000000003.spool"})
+      std::filesystem::create_symlink(other, file.parent_path() / name);
+    EXPECT_TRUE(*spool->append(large));
+    EXPECT_TRUE(*spool->append(large));
+    const Read read = read_all(*spool);
+    EXPECT_EQ(read.text, large.text + large.text);
+    EXPECT_EQ(read.missing, 1U);
+  }
+  for (const char* name : {"read", "lock"}) {
+    std::filesystem::remove(home_ + "/spool/" + name);
+    std::filesystem::create_symlink(other, home_ + "/spool/" + name);
+    SpoolSettings settings;
+    settings.directory = home_ + "/spool";
+    EXPECT_FALSE(Spool::open(settings)) << name;
+    std::filesystem::remove(home_ + "/spool/" + name);
+  }
+  std::ifstream in(other);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), "another's\n");
+}
+
 TEST_F(SpoolTest, delivers_again_when_it_is_not_known_what_was_delivered) {
   {
     auto spool = open();
