@@ -325,6 +325,11 @@ class Machine:
     memory_mb: int = 1024
     kernel_options: str = ""  # more of its command line
 
+    @property
+    def boot_limit(self):
+        """Seconds from QEMU's start. All processors are emulated by those that are here, and each must come up."""
+        return 180 + 15 * max(0, self.cpus - 2)
+
     def command(self, kernel, initrd, folder):
         append = "console=ttyS0 quiet panic=-1 oops=panic mitigations=off no_timer_check nowatchdog random.trust_cpu=on"
         if self.kernel_options:
@@ -383,9 +388,10 @@ def stop_all():
         process.kill()
 
 
-def boot(kernel_folder, load, base, scripts, folder, machine=None, boot_limit=180, on_frame=None, on_output=None):
+def boot(kernel_folder, load, base, scripts, folder, machine=None, boot_limit=0, on_frame=None, on_output=None):
     """Runs the scripts [(limit, text)] in one guest. `folder` gets the raw files."""
     machine = machine or Machine()
+    boot_limit = boot_limit or machine.boot_limit
     folder = Path(folder)
     initrd = folder / "initrd"
     with open(initrd, "wb") as stream:
