@@ -40,7 +40,6 @@ static __always_inline bool is_pseudo(struct super_block *sb)
 	case 0x64626720: /* debugfs */
 	case 0x74726163: /* tracefs */
 	case 0x73636673: /* securityfs */
-	case 0xcafe4a11: /* bpf */
 	case 0x62656570: /* configfs */
 	case 0x6165676c: /* pstore */
 	case 0x1cd1:     /* devpts */

@@ -608,6 +608,30 @@ TEST_F(Pins, of_which_some_were_taken_away_are_replaced_and_the_agent_says_so) {
   EXPECT_NE(next.err.find("replaced: 2 of its "), std::string::npos) << next.err;
 }
 
+TEST_F(Pins, that_are_taken_away_are_told) {
+  const std::string output = temp_ / "events";
+  Waiting attacker([this](int) {
+    if (::chdir(directory().c_str()) != 0) return false;
+    const std::filesystem::directory_iterator entries("process");
+    return ::unlink(entries->path().c_str()) == 0 && ::unlink("agent") == 0;
+  });
+  Agent agent({.arguments = arguments("file:" + output, attacker.pid(), {"--events", "process,file"})});
+  ASSERT_TRUE(wait_for([&] { return size_of(output) != 0; }));
+  attacker.begin();
+  attacker.over(true);
+  EXPECT_EQ(attacker.status(), 0);
+  ::usleep(in_vm() ? 2000000 : 300000);
+  agent.send_signal(SIGTERM);
+  EXPECT_EQ(agent.finish().status, 0);
+  Strings told;
+  for (const auto& event : events_in({output})) {
+    if (action_of(event) == "delete") told.push_back(text_at(event, "file.path"));
+  }
+  ASSERT_EQ(told.size(), 2U);
+  EXPECT_NE(told[0].find("/pins/process/"), std::string::npos) << told[0];
+  EXPECT_TRUE(told[1].ends_with("/pins/agent")) << told[1];
+}
+
 TEST_F(Pins, belong_to_one_agent_at_a_time) {
   const std::string output = temp_ / "events";
   Agent first({.arguments = arguments("file:" + output, ::getpid())});

@@ -3,6 +3,7 @@
 // of this test's own, and the scope; the agent is outside, as it is for everybody.
 #include <csignal>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <map>
@@ -151,6 +152,32 @@ TEST(Tamper, with_its_files_is_told) {
   EXPECT_EQ(paths_of("rename", "nightjar.file.old_path"), (std::multiset<std::string>{output}));
   EXPECT_EQ(paths_of("delete", "file.path"), (std::multiset<std::string>{settings}));
   EXPECT_EQ(paths_of("chmod", "file.path").size(), 1U);
+}
+
+TEST(Tamper, with_its_spool_is_told) {
+  const TempDir temp;
+  const std::string spool = temp / "spool", segment = spool + "/0000000000000001.spool", place = spool + "/read",
+                    elsewhere = temp / "elsewhere";
+  const auto stream = stream_of(
+      [&](pid_t) {
+        const int file = ::open(segment.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+        if (file < 0 || ::write(file, "\n", 1) != 1) return false;
+        ::close(file);
+        return ::truncate(segment.c_str(), 0) == 0 && ::unlink(segment.c_str()) == 0 &&
+               ::symlink(elsewhere.c_str(), segment.c_str()) == 0 && ::chmod(spool.c_str(), 0777) == 0 &&
+               ::rename(place.c_str(), elsewhere.c_str()) == 0;
+      },
+      {"--output", "-", "--output", "http://127.0.0.1:1/nobody?drain=0&spool=" + spool});
+  ASSERT_FALSE(stream.events.empty());
+  const std::map<std::string, std::string> expected{{"open_write", segment}, {"truncate", segment},
+                                                    {"delete", segment},     {"symlink", segment},
+                                                    {"chmod", spool},        {"rename", elsewhere}};
+  for (const auto& [action, path] : expected) {
+    ASSERT_EQ(stream.of(action).size(), 1U) << action;
+    EXPECT_EQ(text_at(stream.of(action)[0], "file.path"), path) << action;
+  }
+  // Nothing that the agent writes went through the link; what is there was moved.
+  EXPECT_LT(std::filesystem::file_size(elsewhere), 100U);
 }
 
 long call_bpf(int command, bpf_attr& attr) {

@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <linux/capability.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/sendfile.h>
@@ -315,6 +316,59 @@ static void bpf_access_mode(void) {
   if (call_bpf(BPF_OBJ_GET, attr) >= 0) truth_die("a pin that is none was opened");
 }
 
+static void told_command(const char* command) {
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"%s\"", command);
+}
+
+// What changes objects, and works: a pin, and a flow dissector of a network namespace of this process's own.
+static void bpf_change_mode(void) {
+  if (unshare(CLONE_NEWNS | CLONE_NEWNET) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+      mount("none", dir, "bpf", 0, NULL))
+    truth_skip("namespaces, or a BPF file system, are refused");
+  union bpf_attr dissector = smallest_program(2), attr;
+  dissector.prog_type = BPF_PROG_TYPE_FLOW_DISSECTOR;
+  dissector.expected_attach_type = BPF_FLOW_DISSECTOR;
+  int program = (int)call_bpf(BPF_PROG_LOAD, dissector), other = (int)call_bpf(BPF_PROG_LOAD, dissector);
+  TRUTH_CHECK(program);
+  TRUTH_CHECK(other);
+  char pin[4200];
+  snprintf(pin, sizeof(pin), "%s/pin", dir);
+  memset(&attr, 0, sizeof(attr));
+  attr.pathname = (unsigned long)pin;
+  attr.bpf_fd = (unsigned)program;
+  TRUTH_CHECK(call_bpf(BPF_OBJ_PIN, attr));
+  attr.bpf_fd = 0;
+  TRUTH_CHECK(call_bpf(BPF_OBJ_GET, attr));
+  truth_told("bpf_access", "\"nightjar.bpf.command\":\"obj_get\",\"nightjar.bpf.pin\":\"%s\"", pin);
+
+  memset(&attr, 0, sizeof(attr));
+  attr.attach_bpf_fd = (unsigned)program;
+  attr.attach_type = BPF_FLOW_DISSECTOR;
+  TRUTH_CHECK(call_bpf(BPF_PROG_ATTACH, attr));
+  told_command("prog_attach");
+  TRUTH_CHECK(call_bpf(BPF_PROG_DETACH, attr));
+  told_command("prog_detach");
+  if (call_bpf(BPF_PROG_DETACH, attr) >= 0) truth_die("what is not attached was detached");
+
+  int space = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+  TRUTH_CHECK(space);
+  memset(&attr, 0, sizeof(attr));
+  attr.link_create.prog_fd = (unsigned)program;
+  attr.link_create.target_fd = (unsigned)space;
+  attr.link_create.attach_type = BPF_FLOW_DISSECTOR;
+  int link = (int)call_bpf(BPF_LINK_CREATE, attr);
+  TRUTH_CHECK(link);
+  memset(&attr, 0, sizeof(attr));
+  attr.link_update.link_fd = (unsigned)link;
+  attr.link_update.new_prog_fd = (unsigned)other;
+  TRUTH_CHECK(call_bpf(BPF_LINK_UPDATE, attr));
+  told_command("link_update");
+  memset(&attr, 0, sizeof(attr));
+  attr.link_detach.link_fd = (unsigned)link;
+  TRUTH_CHECK(call_bpf(BPF_LINK_DETACH, attr));
+  told_command("link_detach");
+}
+
 static void bpf_mode(void) {
   union bpf_attr attr = smallest_program(1);
   strcpy(attr.prog_name, "nj_test");
@@ -371,6 +425,7 @@ int main(int argc, char** argv) {
                {"kill", kill_mode},
                {"bpf", bpf_mode},
                {"bpf_access", bpf_access_mode},
+               {"bpf_change", bpf_change_mode},
                {"sysctl", sysctl_mode},
                {"kexec", kexec_mode},
                {"module", module_mode}};
