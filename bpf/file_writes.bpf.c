@@ -86,8 +86,8 @@ __noinline int take_written(__u64 of_file)
 		return -1;
 	bytes = w->bytes;
 	inode = w->inode;
-	bpf_map_delete_elem(&file_writes, &of_file);
-	if (inode != (__u64)BPF_CORE_READ(file, f_inode))
+	/* Threads that end at once may all have found it: who forgets it tells it. */
+	if (bpf_map_delete_elem(&file_writes, &of_file) || inode != (__u64)BPF_CORE_READ(file, f_inode))
 		return -1;
 	row = take_scratch(WIRE_FILE_MODIFY);
 	if (row < 0)
