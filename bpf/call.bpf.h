@@ -2,9 +2,9 @@
 /* What the families of rare events share: a pool of scratch, and calls that are looked at twice, when they begin and
  * when they end. */
 #pragma once
+#include "syscall.bpf.h"
 #include "turn.bpf.h"
 #include "wire/namespace.h"
-#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
 #include <bpf/bpf_tracing.h>
 
 /* ---- A pool of scratch ----
@@ -243,6 +243,20 @@ static __always_inline int keep_call(__u32 kind, __u64 a, __u64 b, __u64 c, __u6
 	return 0;
 }
 
+/* Its arguments. */
+static __always_inline int keep_arguments(__u32 kind, struct call_enters *ctx)
+{
+	struct call call = {};
+	struct arguments arguments;
+
+	if (!current_in_scope())
+		return 0;
+	arguments = arguments_of(ctx->registers);
+	__builtin_memcpy(call.args, arguments.args, sizeof(call.args));
+	put_call(kind, &call);
+	return 0;
+}
+
 /* The call that ends; false: it is not in scope, or its beginning was not seen. */
 static __always_inline bool take_call(__u32 kind, struct call *out)
 {
@@ -318,41 +332,15 @@ static __always_inline bool take_call(__u32 kind, struct call *out)
 		return take_call(kind, &call) ? body(ctx, call.args, PT_REGS_RC(ctx)) : 0;                       \
 	}
 
-/* A system call's tracepoints, the last rung. The kernel refuses a program that reads more arguments than there are. */
-#define CALL_ARG(n, nargs) ((n) < (nargs) ? ctx->args[(n) < (nargs) ? (n) : 0] : 0)
-#define ON_SYSCALL(name, syscall, kind, nargs, body)                                                                   \
-	SEC("tracepoint/syscalls/sys_enter_" #syscall) int name##__enter(struct sys_enter_ctx *ctx)                    \
-	{                                                                                                              \
-		return keep_call(kind, CALL_ARG(0, nargs), CALL_ARG(1, nargs), CALL_ARG(2, nargs), CALL_ARG(3, nargs), \
-				 CALL_ARG(4, nargs), CALL_ARG(5, nargs));                                              \
-	}                                                                                                              \
-	SEC("tracepoint/syscalls/sys_exit_" #syscall) int name##__exit(struct sys_exit_ctx *ctx)                       \
-	{                                                                                                              \
-		struct call call;                                                                                      \
-                                                                                                                       \
-		return take_call(kind, &call) ? body(ctx, call.args, ctx->ret) : 0;                                    \
+/* A system call's entry and end (syscall.bpf.h), the last rung. */
+#define ON_SYSCALL(name, syscall, kind, body)                                                 \
+	SEC("raw_tp/syscalls/sys_enter_" #syscall) int name##__enter(struct call_enters *ctx) \
+	{                                                                                     \
+		return keep_arguments(kind, ctx);                                             \
+	}                                                                                     \
+	SEC("raw_tp/syscalls/sys_exit_" #syscall) int name##__exit(struct call_exits *ctx)    \
+	{                                                                                     \
+		struct call call;                                                             \
+                                                                                              \
+		return take_call(kind, &call) ? body(ctx, call.args, ctx->ret) : 0;           \
 	}
-
-/* An argument of a system call, from the registers that its function was given. Their layout is ABI, hence no CO-RE
- * (whose names for them differ between the kernel's and the user's headers). */
-#define SAVED_REGISTER(regs, type, member)                                                                         \
-	({                                                                                                         \
-		unsigned long value_ = 0;                                                                          \
-		bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(regs) + __builtin_offsetof(type, member)); \
-		value_;                                                                                            \
-	})
-#if defined(__TARGET_ARCH_x86)
-#define SYSCALL_PARM1(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
-#define SYSCALL_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rsi)
-#define SYSCALL_PARM4(regs) SAVED_REGISTER(regs, struct pt_regs, r10)
-#define SYSCALL_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, r8)
-/* 32-bit programs pass them otherwise, and have functions of their own (arch/x86/include/asm/syscall_wrapper.h). */
-#define COMPAT_PARM1(regs) SAVED_REGISTER(regs, struct pt_regs, rbx)
-#define COMPAT_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rcx)
-#define COMPAT_PARM5(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
-#else
-#define SYSCALL_PARM1(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[0])
-#define SYSCALL_PARM2(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[1])
-#define SYSCALL_PARM4(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[3])
-#define SYSCALL_PARM5(regs) SAVED_REGISTER(regs, struct user_pt_regs, regs[4])
-#endif

@@ -4,6 +4,7 @@
  * and of 32-bit programs are not seen, nor who sent what a call receives without asking: such flows have no remote end.
  * */
 #include "datagram.bpf.h"
+#include "syscall.bpf.h"
 
 /* The exits of the calls that receive; nothing preempts these, there is no IPv6 of its own here. */
 #define OF_ENDED_CALL OF_SEND6
@@ -207,55 +208,61 @@ int udp_receive__length(__u64 *ctx)
 	return received_length(ctx, sk, ctx[1], bpf_get_socket_cookie(sk), OF_RECEIVE);
 }
 
-SEC("tracepoint/syscalls/sys_enter_sendto")
-int udp_call__enter_sendto(struct sys_enter_ctx *ctx)
+static __always_inline int data_call_starts(__u32 direction, struct call_enters *ctx)
 {
-	struct user_slice data = { ctx->args[1], ctx->args[2] };
+	struct arguments arguments = arguments_of(ctx->registers);
+	struct user_slice data = { arguments.args[1], arguments.args[2] };
 
-	return call_starts(WIRE_EGRESS, ctx->args[0], ctx->args[4], data, 0, 1);
+	return call_starts(direction, arguments.args[0], arguments.args[4], data, 0, 1);
 }
 
-SEC("tracepoint/syscalls/sys_enter_recvfrom")
-int udp_call__enter_recvfrom(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_sendto")
+int udp_call__enter_sendto(struct call_enters *ctx)
 {
-	struct user_slice data = { ctx->args[1], ctx->args[2] };
-
-	return call_starts(WIRE_INGRESS, ctx->args[0], ctx->args[4], data, 0, 1);
+	return data_call_starts(WIRE_EGRESS, ctx);
 }
 
-static __always_inline int message_call_starts(__u32 direction, struct sys_enter_ctx *ctx, __u32 count)
+SEC("raw_tp/syscalls/sys_enter_recvfrom")
+int udp_call__enter_recvfrom(struct call_enters *ctx)
 {
+	return data_call_starts(WIRE_INGRESS, ctx);
+}
+
+/* `many`: the third argument says how many messages. */
+static __always_inline int message_call_starts(__u32 direction, struct call_enters *ctx, const bool many)
+{
+	struct arguments arguments = arguments_of(ctx->registers);
 	struct user_slice none = {};
 
-	return call_starts(direction, ctx->args[0], 0, none, ctx->args[1], count);
+	return call_starts(direction, arguments.args[0], 0, none, arguments.args[1], many ? arguments.args[2] : 1);
 }
 
-SEC("tracepoint/syscalls/sys_enter_sendmsg")
-int udp_call__enter_sendmsg(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_sendmsg")
+int udp_call__enter_sendmsg(struct call_enters *ctx)
 {
-	return message_call_starts(WIRE_EGRESS, ctx, 1);
+	return message_call_starts(WIRE_EGRESS, ctx, false);
 }
 
-SEC("tracepoint/syscalls/sys_enter_sendmmsg")
-int udp_call__enter_sendmmsg(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_sendmmsg")
+int udp_call__enter_sendmmsg(struct call_enters *ctx)
 {
-	return message_call_starts(WIRE_EGRESS, ctx, ctx->args[2]);
+	return message_call_starts(WIRE_EGRESS, ctx, true);
 }
 
-SEC("tracepoint/syscalls/sys_enter_recvmsg")
-int udp_call__enter_recvmsg(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_recvmsg")
+int udp_call__enter_recvmsg(struct call_enters *ctx)
 {
-	return message_call_starts(WIRE_INGRESS, ctx, 1);
+	return message_call_starts(WIRE_INGRESS, ctx, false);
 }
 
-SEC("tracepoint/syscalls/sys_exit_recvfrom")
-int udp_call__exit_recvfrom(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_recvfrom")
+int udp_call__exit_recvfrom(struct call_exits *ctx)
 {
 	return receive_ends(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_recvmsg")
-int udp_call__exit_recvmsg(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_recvmsg")
+int udp_call__exit_recvmsg(struct call_exits *ctx)
 {
 	__u64 id = bpf_get_current_pid_tgid();
 	struct message_call *call = bpf_map_lookup_elem(&message_calls, &id);

@@ -206,15 +206,3 @@ static __always_inline bool send_record(void *ctx, void *buffer, struct wire_hea
 	}
 	return true;
 }
-
-/* include/trace/trace_events.h, the part that user space can rely on (tracefs: events/syscalls/NAME/format) */
-struct sys_enter_ctx {
-	__u64 common;
-	__s64 nr;
-	__u64 args[6];
-};
-struct sys_exit_ctx {
-	__u64 common;
-	__s64 nr;
-	__s64 ret;
-};

@@ -18,7 +18,7 @@ static __always_inline struct file_syscall *begin_syscall(void)
 	return bpf_map_lookup_elem(&file_syscalls, &thread);
 }
 
-static __always_inline int syscall_begins(struct sys_enter_ctx *ctx)
+static __always_inline int syscall_begins(struct call_enters *ctx)
 {
 	struct arguments arguments;
 	struct asked asked = {};
@@ -28,7 +28,7 @@ static __always_inline int syscall_begins(struct sys_enter_ctx *ctx)
 
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	entered_with(&arguments, ctx);
+	arguments = arguments_of(ctx->registers);
 	if (!describe(&asked, &arguments, ctx->nr))
 		return 0;
 	s = begin_syscall();
@@ -406,11 +406,11 @@ static __always_inline int syscall_ends(void *ctx, __s64 ret)
 
 /* In the slots of the calls that describe() knows (file_asked.bpf.h; syscalls.bpf.c; file_calls in
  * src/agent/programs_file.cpp). */
-SEC("tracepoint/raw_syscalls/sys_enter") int file_calls_enter__calls(struct sys_enter_ctx *ctx)
+SEC("raw_tp/sys_enter") int file_calls_enter__calls(struct call_enters *ctx)
 {
 	return syscall_begins(ctx);
 }
-SEC("tracepoint/raw_syscalls/sys_exit") int file_calls__calls(struct sys_exit_ctx *ctx)
+SEC("raw_tp/sys_exit") int file_calls__calls(struct call_exits *ctx)
 {
 	return syscall_ends(ctx, ctx->ret);
 }

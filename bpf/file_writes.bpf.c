@@ -2,7 +2,6 @@
 /* modify: what was written through an open file, told once, when it is closed for the last time. */
 #include "file.bpf.h"
 #include "syscall.bpf.h"
-#include <asm/ptrace.h>
 #include <asm/unistd.h>
 #include <bpf/bpf_tracing.h>
 
@@ -235,27 +234,19 @@ static __always_inline int writing_argument(__u64 nr)
 	}
 }
 
-static __always_inline int call_wrote(void *registers, __u64 nr, __s64 ret)
+/* In the slots of these calls (syscalls.bpf.c). */
+SEC("raw_tp/sys_exit") int file_written__calls(struct call_exits *ctx)
 {
-	int argument = writing_argument(nr);
 	struct arguments arguments;
+	int argument;
 
-	if (argument < 0 || ret <= 0 || !in_scope((void *)bpf_get_current_task(), false))
+	if (ctx->ret <= 0 || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	ending_call(&arguments, registers);
-	return count_write(file_of(argument ? arguments.args[2] : arguments.args[0]), ret);
-}
-
-/* In the slots of these calls (syscalls.bpf.c). What the call was given is where the task keeps its registers: Linux
- * kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15). */
-SEC("tracepoint/raw_syscalls/sys_exit") int file_written__slots(struct sys_exit_ctx *ctx)
-{
-	return call_wrote((void *)bpf_task_pt_regs(bpf_get_current_task_btf()), ctx->nr, ctx->ret);
-}
-/* Before: at every call's end. */
-SEC("tp_btf/sys_exit") int file_written__calls(__u64 *ctx)
-{
-	return is_compat() ? 0 : call_wrote((void *)ctx[0], number_of_ending_call(ctx), ctx[1]);
+	argument = writing_argument(number_of_ending_call(ctx));
+	if (argument < 0)
+		return 0;
+	arguments = arguments_of(ctx->registers);
+	return count_write(file_of(argument ? arguments.args[2] : arguments.args[0]), ctx->ret);
 }
 
 static __always_inline int descriptor_ends(void *ctx, __s32 fd)
@@ -268,12 +259,14 @@ static __always_inline int descriptor_ends(void *ctx, __s32 fd)
 }
 
 /* In the slots of close, dup2 and dup3. */
-SEC("tracepoint/raw_syscalls/sys_enter") int file_modify__calls(struct sys_enter_ctx *ctx)
+SEC("raw_tp/sys_enter") int file_modify__calls(struct call_enters *ctx)
 {
-	__u64 first = ctx->args[0], second = ctx->args[1];
+	__u64 first, second;
 
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
+	first = SYSCALL_PARM1(ctx->registers);
+	second = SYSCALL_PARM2(ctx->registers);
 	if (ctx->nr == __NR_close)
 		return descriptor_ends(ctx, first);
 	if (first != second) /* what dup2 replaces */
@@ -393,7 +386,7 @@ SEC("kprobe/exit_signals") int file_process_ends__kprobe(struct pt_regs *ctx)
 	return thread_ends(ctx, false);
 }
 /* A process that a signal ends makes no call: its files are told after its exit. */
-SEC("tracepoint/raw_syscalls/sys_enter") int file_process_ends__calls(struct sys_enter_ctx *ctx)
+SEC("raw_tp/sys_enter") int file_process_ends__calls(struct call_enters *ctx)
 {
 	return thread_ends(ctx, ctx->nr == __NR_exit_group);
 }

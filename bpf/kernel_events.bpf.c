@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* The kernel family: modules, BPF programs, kexec, sysctl. */
 #include "part.bpf.h"
+#include "slots.bpf.h"
 #include "wire/kernel.h"
 
 /* ---- Modules ---- */
@@ -102,16 +103,15 @@ static __always_inline int bpf_program_body(void *ctx, struct bpf_prog *prog)
 ON_ENTRY(kernel_bpf_program_load, bpf_prog_kallsyms_add, BPF_PROGRAM)
 
 /* bpf(cmd, attr, size) */
-SEC("tracepoint/syscalls/sys_enter_bpf")
-int kernel_bpf_program_load__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_bpf")
+int kernel_bpf_program_load__enter(struct call_enters *ctx)
 {
-	if (ctx->args[0] != BPF_PROG_LOAD)
-		return 0;
-	return keep_call(WIRE_BPF_PROGRAM_LOAD, ctx->args[1], 0, 0, 0, 0, 0);
+	if (SYSCALL_PARM1(ctx->registers) == BPF_PROG_LOAD)
+		keep_call(WIRE_BPF_PROGRAM_LOAD, SYSCALL_PARM2(ctx->registers), 0, 0, 0, 0, 0);
+	return next_at_entry(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_bpf")
-int kernel_bpf_program_load__exit(struct sys_exit_ctx *ctx)
+static __always_inline int program_load_ends(struct call_exits *ctx)
 {
 	struct bpf_program_loaded *rec;
 	struct pool_row *row;
@@ -133,6 +133,13 @@ int kernel_bpf_program_load__exit(struct sys_exit_ctx *ctx)
 	}
 	give_back(row);
 	return 0;
+}
+
+SEC("raw_tp/syscalls/sys_exit_bpf")
+int kernel_bpf_program_load__exit(struct call_exits *ctx)
+{
+	program_load_ends(ctx);
+	return next_at_end(ctx);
 }
 
 /* ---- BPF objects of others ---- */
@@ -210,14 +217,14 @@ ON_BPF(, __x64_sys_bpf, SYSCALL_PARM1, SYSCALL_PARM2)
 ON_BPF(32, __ia32_sys_bpf, COMPAT_PARM1, COMPAT_PARM2)
 #endif
 
-SEC("tracepoint/syscalls/sys_enter_bpf")
-int kernel_bpf_access__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_bpf")
+int kernel_bpf_access__enter(struct call_enters *ctx)
 {
-	return bpf_access_begins(ctx->args[0], ctx->args[1]);
+	return bpf_access_begins(SYSCALL_PARM1(ctx->registers), SYSCALL_PARM2(ctx->registers));
 }
 
-SEC("tracepoint/syscalls/sys_exit_bpf")
-int kernel_bpf_access__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_bpf")
+int kernel_bpf_access__exit(struct call_exits *ctx)
 {
 	return bpf_access_ends(ctx, ctx->ret);
 }
@@ -257,14 +264,14 @@ static __always_inline int tell_kexec(void *ctx, __u32 call, long ret)
 ON_KEXEC(, __x64_sys_kexec_load, WIRE_KEXEC_LOAD_CALL)
 ON_KEXEC(_file, __x64_sys_kexec_file_load, WIRE_KEXEC_FILE_LOAD_CALL)
 
-SEC("tracepoint/syscalls/sys_exit_kexec_load")
-int kernel_kexec_load__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_kexec_load")
+int kernel_kexec_load__exit(struct call_exits *ctx)
 {
 	return tell_kexec(ctx, WIRE_KEXEC_LOAD_CALL, ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_kexec_file_load")
-int kernel_kexec_load__exit_file(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_kexec_file_load")
+int kernel_kexec_load__exit_file(struct call_exits *ctx)
 {
 	return tell_kexec(ctx, WIRE_KEXEC_FILE_LOAD_CALL, ctx->ret);
 }

@@ -5,6 +5,18 @@
 #include "namespace_change.bpf.h"
 #include "ptrace.bpf.h"
 
+/* include/trace/trace_events.h, the part that user space can rely on (tracefs: events/syscalls/NAME/format) */
+struct sys_enter_ctx {
+	__u64 common;
+	__s64 nr;
+	__u64 args[6];
+};
+struct sys_exit_ctx {
+	__u64 common;
+	__s64 nr;
+	__s64 ret;
+};
+
 SEC("tracepoint/syscalls/sys_exit_unshare")
 int namespace_unshare__legacy(struct sys_exit_ctx *ctx)
 {

@@ -103,7 +103,7 @@ static __always_inline int ptrace_syscall(void *ctx, __u64 *args, long ret)
 		return 0;
 	return tell_ptrace(ctx, args[0] == PTRACE_TRACEME ? task : NULL, args[1], args[0], args[2]);
 }
-ON_SYSCALL(memory_ptrace, ptrace, WIRE_PTRACE, 4, ptrace_syscall)
+ON_SYSCALL(memory_ptrace, ptrace, WIRE_PTRACE, ptrace_syscall)
 
 /* ---- Writes into other processes ---- */
 
@@ -186,14 +186,16 @@ static __always_inline int access_check_body(struct task_struct *child)
 #define ACCESS_CHECK(ARG) access_check_body((struct task_struct *)ARG(0))
 ON_ENTRY(memory_process_vm_write__target, security_ptrace_access_check, ACCESS_CHECK)
 
-SEC("tracepoint/syscalls/sys_enter_process_vm_writev")
-int memory_process_vm_write__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_process_vm_writev")
+int memory_process_vm_write__enter(struct call_enters *ctx)
 {
-	return process_vm_begins(ctx->args[0], ctx->args[3], ctx->args[4]);
+	struct arguments arguments = arguments_of(ctx->registers);
+
+	return process_vm_begins(arguments.args[0], arguments.args[3], arguments.args[4]);
 }
 
-SEC("tracepoint/syscalls/sys_exit_process_vm_writev")
-int memory_process_vm_write__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_process_vm_writev")
+int memory_process_vm_write__exit(struct call_exits *ctx)
 {
 	return process_vm_ends(ctx, ctx->ret);
 }
@@ -289,7 +291,7 @@ static __always_inline int memfd_syscall(void *ctx, __u64 *args, long ret)
 {
 	return is_error(ret) ? 0 : tell_memfd(ctx, (const char *)args[0], true, NULL);
 }
-ON_SYSCALL(memory_memfd_create, memfd_create, WIRE_MEMFD_CREATE, 2, memfd_syscall)
+ON_SYSCALL(memory_memfd_create, memfd_create, WIRE_MEMFD_CREATE, memfd_syscall)
 
 /* ---- Executable memory ---- */
 
@@ -351,33 +353,31 @@ int memory_mprotect_exec__kretprobe(struct pt_regs *ctx)
 	return mprotect_ends(ctx, PT_REGS_RC(ctx));
 }
 
-static __always_inline int mprotect_enters(struct sys_enter_ctx *ctx)
+static __always_inline int mprotect_enters(struct call_enters *ctx)
 {
-	if (!(ctx->args[2] & PROT_EXEC))
-		return 0;
-	return keep_call(WIRE_MPROTECT_EXEC, ctx->args[0], ctx->args[1], ctx->args[2], 0, 0, 0);
+	return (SYSCALL_PARM3(ctx->registers) & PROT_EXEC) ? keep_arguments(WIRE_MPROTECT_EXEC, ctx) : 0;
 }
 
-SEC("tracepoint/syscalls/sys_enter_mprotect")
-int memory_mprotect_exec__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_mprotect")
+int memory_mprotect_exec__enter(struct call_enters *ctx)
 {
 	return mprotect_enters(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_mprotect")
-int memory_mprotect_exec__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_mprotect")
+int memory_mprotect_exec__exit(struct call_exits *ctx)
 {
 	return mprotect_ends(ctx, ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_enter_pkey_mprotect")
-int memory_mprotect_exec__enter_more(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_pkey_mprotect")
+int memory_mprotect_exec__enter_more(struct call_enters *ctx)
 {
 	return mprotect_enters(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_pkey_mprotect")
-int memory_mprotect_exec__exit_more(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_pkey_mprotect")
+int memory_mprotect_exec__exit_more(struct call_exits *ctx)
 {
 	return mprotect_ends(ctx, ctx->ret);
 }
@@ -421,16 +421,19 @@ int memory_mmap_exec__kretprobe(struct pt_regs *ctx)
 }
 
 /* mmap(addr, len, prot, flags, fd, offset) */
-SEC("tracepoint/syscalls/sys_enter_mmap")
-int memory_mmap_exec__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_mmap")
+int memory_mmap_exec__enter(struct call_enters *ctx)
 {
-	if (!is_suspicious(!(ctx->args[3] & MAP_ANONYMOUS), ctx->args[2]))
+	struct arguments arguments = arguments_of(ctx->registers);
+	__u64 prot = arguments.args[2], flags = arguments.args[3];
+
+	if (!is_suspicious(!(flags & MAP_ANONYMOUS), prot))
 		return 0;
-	return keep_call(WIRE_MMAP_EXEC, ctx->args[1], ctx->args[2], ctx->args[3], 0, 0, 0);
+	return keep_call(WIRE_MMAP_EXEC, arguments.args[1], prot, flags, 0, 0, 0);
 }
 
-SEC("tracepoint/syscalls/sys_exit_mmap")
-int memory_mmap_exec__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_mmap")
+int memory_mmap_exec__exit(struct call_exits *ctx)
 {
 	return mmap_ends(ctx, ctx->ret);
 }

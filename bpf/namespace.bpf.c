@@ -2,6 +2,7 @@
 /* unshare, setns, mounts and roots. Each is told once it is done, by what the kernel resolved. */
 #include "namespace_change.bpf.h"
 #include "part.bpf.h"
+#include "slots.bpf.h"
 
 /* include/uapi/linux/mount.h */
 #define MS_BIND 4096
@@ -23,28 +24,32 @@ ON_BOTH(namespace_setns, , __x64_sys_setns, 1, SETNS_BEGINS, SETNS_ENDS)
 ON_BOTH(namespace_setns, 32, __ia32_sys_setns, 1, SETNS_BEGINS_32, SETNS_ENDS)
 #endif
 
-SEC("tracepoint/syscalls/sys_enter_unshare")
-int namespace_unshare__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_unshare")
+int namespace_unshare__enter(struct call_enters *ctx)
 {
-	return change_begins(WIRE_UNSHARE, ctx->args[0]);
+	change_begins(WIRE_UNSHARE, SYSCALL_PARM1(ctx->registers));
+	return next_at_entry(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_unshare")
-int namespace_unshare__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_unshare")
+int namespace_unshare__exit(struct call_exits *ctx)
 {
-	return change_ends(ctx, WIRE_UNSHARE, ctx->ret);
+	change_ends(ctx, WIRE_UNSHARE, ctx->ret);
+	return next_at_end(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_enter_setns")
-int namespace_setns__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_setns")
+int namespace_setns__enter(struct call_enters *ctx)
 {
-	return change_begins(WIRE_SETNS, (__u32)ctx->args[1]);
+	change_begins(WIRE_SETNS, (__u32)SYSCALL_PARM2(ctx->registers));
+	return next_at_entry(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_setns")
-int namespace_setns__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_setns")
+int namespace_setns__exit(struct call_exits *ctx)
 {
-	return change_ends(ctx, WIRE_SETNS, ctx->ret);
+	change_ends(ctx, WIRE_SETNS, ctx->ret);
+	return next_at_end(ctx);
 }
 
 /* ---- Mounts ---- */
@@ -154,7 +159,7 @@ static __always_inline int mount_syscall(void *ctx, __u64 *args, int ret)
 	call.source_is_path = flags & (MS_BIND | MS_MOVE);
 	return SEND_MOUNT(WIRE_MOUNT, struct mount_done, &call, rec_->flags = flags);
 }
-ON_SYSCALL(namespace_mount, mount, WIRE_MOUNT, 5, mount_syscall)
+ON_SYSCALL(namespace_mount, mount, WIRE_MOUNT, mount_syscall)
 
 /* path_umount(path, flags) */
 static __always_inline int umount_begins(void *ctx, struct path *path, __u64 flags)
@@ -203,7 +208,7 @@ static __always_inline int umount_syscall(void *ctx, __u64 *args, int ret)
 		return 0;
 	return SEND_MOUNT(WIRE_UMOUNT, struct umount_done, &call, rec_->flags = flags);
 }
-ON_SYSCALL(namespace_umount, umount, WIRE_UMOUNT, 2, umount_syscall)
+ON_SYSCALL(namespace_umount, umount, WIRE_UMOUNT, umount_syscall)
 
 /* security_move_mount(from_path, to_path), then the system call's end */
 static __always_inline int move_mount_paths(void *ctx, struct path *from, struct path *to)
@@ -237,7 +242,7 @@ static __always_inline int move_mount_syscall(void *ctx, __u64 *args, int ret)
 		return 0;
 	return SEND_MOUNT(WIRE_MOVE_MOUNT, struct move_mount_done, &call, rec_->flags = flags);
 }
-ON_SYSCALL(namespace_move_mount, move_mount, WIRE_MOVE_MOUNT, 5, move_mount_syscall)
+ON_SYSCALL(namespace_move_mount, move_mount, WIRE_MOVE_MOUNT, move_mount_syscall)
 
 /* ---- Roots ---- */
 
@@ -278,7 +283,7 @@ static __always_inline int pivot_root_syscall(void *ctx, __u64 *args, int ret)
 
 	return ret ? 0 : SEND_MOUNT(WIRE_PIVOT_ROOT, struct root_change, &call, (void)0);
 }
-ON_SYSCALL(namespace_pivot_root, pivot_root, WIRE_PIVOT_ROOT, 2, pivot_root_syscall)
+ON_SYSCALL(namespace_pivot_root, pivot_root, WIRE_PIVOT_ROOT, pivot_root_syscall)
 
 /* security_path_chroot(path): the last thing that can refuse. */
 static __always_inline int chroot_body(void *ctx, __u64 *args, int ret)
@@ -295,6 +300,6 @@ static __always_inline int chroot_syscall(void *ctx, __u64 *args, int ret)
 
 	return ret ? 0 : SEND_MOUNT(WIRE_CHROOT, struct root_change, &call, (void)0);
 }
-ON_SYSCALL(namespace_chroot, chroot, WIRE_CHROOT, 1, chroot_syscall)
+ON_SYSCALL(namespace_chroot, chroot, WIRE_CHROOT, chroot_syscall)
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

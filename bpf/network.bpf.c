@@ -4,8 +4,8 @@
  * No program runs for a packet. Everything of a connection but its accept is a change of state, and the kernel has one
  * tracepoint for these. Most changes happen while the kernel handles a packet, in whatever task is running: whose
  * connection it is was remembered when a task connected or accepted. */
+#include "syscall.bpf.h"
 #include "tcp.bpf.h"
-#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
 #include <bpf/bpf_tracing.h>
 
 /* ---- bind ---- */
@@ -67,14 +67,14 @@ static __always_inline int accept_call_ends(void *ctx, __s64 fd)
 	return sk ? accept_body(ctx, sk, false) : 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept")
-int net_accept__exit_accept(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_accept")
+int net_accept__exit_accept(struct call_exits *ctx)
 {
 	return accept_call_ends(ctx, ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_accept4")
-int net_accept__exit_accept4(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_accept4")
+int net_accept__exit_accept4(struct call_exits *ctx)
 {
 	return accept_call_ends(ctx, ctx->ret);
 }
@@ -179,15 +179,15 @@ int net_bound_mptcp__kretprobe(struct pt_regs *ctx)
 	return bind_returns(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_enter_bind")
-int net_bind__enter_bind(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_bind")
+int net_bind__enter_bind(struct call_enters *ctx)
 {
-	call_begins(ctx->args[0]);
+	call_begins(SYSCALL_PARM1(ctx->registers));
 	return 0;
 }
 
-SEC("tracepoint/syscalls/sys_exit_bind")
-int net_bind__exit_bind(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_bind")
+int net_bind__exit_bind(struct call_exits *ctx)
 {
 	struct sock *sk;
 	__u64 fd;

@@ -2,6 +2,7 @@
 /* Changes of credentials: where the kernel puts them into force, whatever asked for it. */
 #include "call.bpf.h"
 #include "cred.bpf.h"
+#include "slots.bpf.h"
 #include "wire/privilege.h"
 
 static __always_inline void fill_credentials(struct wire_credentials *out, const struct cred *cred)
@@ -195,14 +196,14 @@ static __always_inline int credentials_end(void *ctx, void *buffer, __u32 kind, 
 }
 
 /* On every system call that can change credentials (programs.cpp names them). */
-SEC("tracepoint/syscalls/sys_enter_setuid")
-int privilege_set_credentials__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_setuid")
+int privilege_set_credentials__enter(struct call_enters *ctx)
 {
 	return credentials_begin(WIRE_SET_CREDENTIALS);
 }
 
-SEC("tracepoint/syscalls/sys_exit_setuid")
-int privilege_set_credentials__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_setuid")
+int privilege_set_credentials__exit(struct call_exits *ctx)
 {
 	return credentials_end(ctx, &lifecycle, WIRE_SET_CREDENTIALS, false);
 }
@@ -220,16 +221,19 @@ int privilege_set_credentials__after_exec_more(struct bpf_raw_tracepoint_args *c
 	return credentials_end(ctx, &lifecycle, WIRE_SET_CREDENTIALS, false);
 }
 
-SEC("tracepoint/syscalls/sys_enter_capset")
-int privilege_capability_set__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_capset")
+int privilege_capability_set__enter(struct call_enters *ctx)
 {
-	return credentials_begin(WIRE_CAPABILITY_SET);
+	credentials_begin(WIRE_CAPABILITY_SET);
+	return next_at_entry(ctx);
 }
 
-SEC("tracepoint/syscalls/sys_exit_capset")
-int privilege_capability_set__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_capset")
+int privilege_capability_set__exit(struct call_exits *ctx)
 {
-	return ctx->ret ? 0 : credentials_end(ctx, &activity, WIRE_CAPABILITY_SET, true);
+	if (!ctx->ret)
+		credentials_end(ctx, &activity, WIRE_CAPABILITY_SET, true);
+	return next_at_end(ctx);
 }
 
 /* ---- audit_set_loginuid(loginuid) ---- */

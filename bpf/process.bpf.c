@@ -2,7 +2,7 @@
 /* fork, exec and exit. One body for each event; the programs at the end are the hooks it can be attached to. */
 #include "exec.bpf.h"
 #include "fork_exit.bpf.h"
-#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
+#include "syscall.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 const volatile __u32 want_env = 0; /* send the environment after argv; user space picks from it */
@@ -342,26 +342,26 @@ int exec_script__kprobe(struct pt_regs *ctx)
 	return script_body(ctx, (void *)PT_REGS_PARM1(ctx), 0);
 }
 
-SEC("tracepoint/syscalls/sys_enter_execve")
-int exec_failed__enter_execve(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_execve")
+int exec_failed__enter_execve(struct call_enters *ctx)
 {
-	return exec_call_begins(ctx->args[0]);
+	return exec_call_begins(SYSCALL_PARM1(ctx->registers));
 }
 
-SEC("tracepoint/syscalls/sys_enter_execveat")
-int exec_failed__enter_execveat(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_execveat")
+int exec_failed__enter_execveat(struct call_enters *ctx)
 {
-	return exec_call_begins(ctx->args[1]);
+	return exec_call_begins(SYSCALL_PARM2(ctx->registers));
 }
 
-SEC("tracepoint/syscalls/sys_exit_execve")
-int exec_failed__exit_execve(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_execve")
+int exec_failed__exit_execve(struct call_exits *ctx)
 {
 	return exec_call_ends(ctx, ctx->ret);
 }
 
-SEC("tracepoint/syscalls/sys_exit_execveat")
-int exec_failed__exit_execveat(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_execveat")
+int exec_failed__exit_execveat(struct call_exits *ctx)
 {
 	return exec_call_ends(ctx, ctx->ret);
 }

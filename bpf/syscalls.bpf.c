@@ -1,39 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Two programs at all system calls, in place of one at each: they call what stands in the slot of the call's number.
  *
- * The kernel waits for every CPU each time the last program leaves a tracepoint (perf_trace_event_unreg,
- * tracepoint_synchronize_unregister): 60 ms for each of the seventy tracepoints of system calls that the families use.
- * And one program at one system call already sends every call of every process the slow way through
- * syscall_trace_enter. The context is the same, include/trace/events/syscalls.h. */
+ * A program at one system call already sends every call of every process the slow way through syscall_trace_enter, and
+ * with a perf event (tracepoint/syscalls/...) each further tracepoint is one more thing that every call passes; and the
+ * kernel waits for every CPU each time the last event leaves a tracepoint (perf_trace_event_unreg,
+ * tracepoint_synchronize_unregister): 60 ms each. A raw tracepoint has neither: docs/decisions/0008. */
 #include "emit.bpf.h"
-#include "syscall.bpf.h"
+#include "slots.bpf.h"
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 512);
-	__type(key, __u32);
-	__type(value, __u32);
-} syscall_enter SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
-	__uint(max_entries, 512);
-	__type(key, __u32);
-	__type(value, __u32);
-} syscall_exit SEC(".maps");
-
-SEC("tracepoint/raw_syscalls/sys_enter")
-int syscalls__enter(struct sys_enter_ctx *ctx)
+SEC("raw_tp/sys_enter")
+int syscalls__enter(struct call_enters *ctx)
 {
-	if (!is_compat())
-		bpf_tail_call(ctx, &syscall_enter, ctx->nr);
-	return 0;
+	if (is_compat())
+		return 0;
+	bpf_tail_call(ctx, &syscall_enter, ctx->nr);
+	/* Nothing there: a first one that the kernel refused does not call on. */
+	return next_at_entry(ctx);
 }
 
-SEC("tracepoint/raw_syscalls/sys_exit")
-int syscalls__exit(struct sys_exit_ctx *ctx)
+SEC("raw_tp/sys_exit")
+int syscalls__exit(struct call_exits *ctx)
 {
-	if (!is_compat())
-		bpf_tail_call(ctx, &syscall_exit, ctx->nr);
+	__u32 nr;
+
+	if (is_compat())
+		return 0;
+	nr = number_of_ending_call(ctx);
+	bpf_tail_call(ctx, &syscall_exit, nr);
+	bpf_tail_call(ctx, &syscall_exit_more, nr);
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* unix_connect: a process connects to a listening unix socket. */
 #include "socket.bpf.h"
-#include <asm/ptrace.h> /* struct pt_regs as PT_REGS_PARM1 wants it */
+#include "syscall.bpf.h"
 #include <bpf/bpf_tracing.h>
 
 SCRATCH(unix_scratch, struct net_unix);
@@ -71,16 +71,16 @@ int unix_connect__kprobe(struct pt_regs *ctx)
 	return unix_connect_body(ctx, sk, other, other, cookie_of(sk, false));
 }
 
-SEC("tracepoint/syscalls/sys_enter_connect")
-int unix_connect__enter_connect(struct sys_enter_ctx *ctx)
+SEC("raw_tp/syscalls/sys_enter_connect")
+int unix_connect__enter_connect(struct call_enters *ctx)
 {
-	call_begins(ctx->args[0]);
+	call_begins(SYSCALL_PARM1(ctx->registers));
 	return 0;
 }
 
 /* A client that is connected holds the server's end, which has the listener's name, and the listener's credentials. */
-SEC("tracepoint/syscalls/sys_exit_connect")
-int unix_connect__exit_connect(struct sys_exit_ctx *ctx)
+SEC("raw_tp/syscalls/sys_exit_connect")
+int unix_connect__exit_connect(struct call_exits *ctx)
 {
 	struct sock *sk, *peer;
 	__u64 fd;

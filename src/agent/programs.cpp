@@ -108,7 +108,7 @@ GroupSpec group_of(std::string_view name, const std::vector<HookedEvent>& events
                         .require(Feature::kprobe),
                     version_of("btf", events, &HookedEvent::btf).require(Feature::fentry),
                     version_of("kprobe", events, &HookedEvent::kprobe).require(Feature::kprobe),
-                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::tracepoint),
+                    version_of("tracepoint", events, &HookedEvent::tracepoint).require(Feature::raw_tracepoint),
                     legacy_rare_version()};
   return group;
 }
@@ -155,12 +155,13 @@ std::vector<HookedEvent> rare_events() {
        {"kretprobe", "kprobe"},
        {"exit", "enter", "exit_more", "enter_more"}},
       {Kind::mmap_exec, "memory_mmap_exec", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      {Kind::capability_set, "privilege_capability_set", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
+      // Behind the others that want its system calls: bpf/slots.bpf.h.
       {Kind::set_credentials,
        "privilege_set_credentials",
        {"fentry"},
        {"kprobe"},
        {"exit", "enter", "after_exec_more", "before_exec_more"}},
-      {Kind::capability_set, "privilege_capability_set", {"fexit"}, {"kretprobe", "kprobe"}, {"exit", "enter"}},
       {Kind::login_uid_set, "privilege_login_uid_set", {"fexit", "fentry"}, {"kretprobe", "kprobe"}, {}, true},
       {Kind::module_load,
        "kernel_module_load",
@@ -232,7 +233,7 @@ const std::vector<GroupSpec>& program_groups() {
        {{Kind::exec_failed, "exec_failed"}},
        {ProgramVersion("tracepoint", {Program("exec_failed__enter_execve"), Program("exec_failed__exit_execve"),
                                       Program("exec_failed__enter_execveat"), Program("exec_failed__exit_execveat")})
-            .require(Feature::tracepoint)},
+            .require(Feature::raw_tracepoint)},
        false},
       group_of("rare", rare_events()),
       {"tcp",
@@ -298,7 +299,7 @@ const std::vector<GroupSpec>& program_groups() {
                 Program("udp_call__exit_recvfrom"), Program("udp_call__exit_recvmsg"),
                 Program("dns_tcp__sent_length_more").optional(), Program("dns_tcp__received_length_more").optional()})
                .require(Feature::tp_btf)
-               .require(Feature::tracepoint),
+               .require(Feature::raw_tracepoint),
        },
        false},
       {"unix",
@@ -307,7 +308,7 @@ const std::vector<GroupSpec>& program_groups() {
            ProgramVersion("btf", {Program("unix_connect__fentry")}).require(Feature::fentry),
            ProgramVersion("kprobe", {Program("unix_connect__kprobe")}).require(Feature::kprobe),
            ProgramVersion("tracepoint", {Program("unix_connect__enter_connect"), Program("unix_connect__exit_connect")})
-               .require(Feature::tracepoint),
+               .require(Feature::raw_tracepoint),
        },
        false},
       {"bind",
@@ -323,7 +324,7 @@ const std::vector<GroupSpec>& program_groups() {
                 Program("net_bound_mptcp__kretprobe").optional()})
                .require(Feature::kprobe),
            ProgramVersion("tracepoint", {Program("net_bind__enter_bind"), Program("net_bind__exit_bind")})
-               .require(Feature::tracepoint),
+               .require(Feature::raw_tracepoint),
        },
        false},
       file_group(),

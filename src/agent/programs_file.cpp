@@ -73,23 +73,16 @@ std::vector<Program> file_call_programs() {
           at_file_calls("file_calls_enter__calls", "enter")};
 }
 
-/// `slots`: a program can ask for the registers of its task (bpf/file_writes.bpf.c).
-std::vector<Program> write_call_programs(bool slots) {
-  std::vector<Program> programs{at_calls("file_modify__calls", "enter",
-                                         {
+std::vector<Program> write_call_programs() {
+  return {at_calls("file_modify__calls", "enter",
+                   {
 #ifdef __x86_64__
-                                             "dup2",
+                       "dup2",
 #endif
-                                             "close", "dup3"}),
-                                at_calls("file_process_ends__calls", "enter", {"exit", "exit_group"}),
-                                Program("file_process_killed__calls")};
-  if (slots)
-    programs.push_back(
-        at_calls("file_written__slots", "exit",
-                 {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"}));
-  else
-    programs.emplace_back("file_written__calls");
-  return programs;
+                       "close", "dup3"}),
+          at_calls("file_process_ends__calls", "enter", {"exit", "exit_group"}), Program("file_process_killed__calls"),
+          at_calls("file_written__calls", "exit",
+                   {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"})};
 }
 
 ProgramVersion legacy_file_version() {
@@ -152,8 +145,7 @@ GroupSpec file_writes_group() {
                                         Program("file_splice_enter__kprobe"), Program("file_splice__kretprobe"),
                                         Program("file_copy_enter__kprobe"), Program("file_copy__kretprobe")})
                   .require(Feature::kprobe),
-              ProgramVersion("tracepoint", write_call_programs(true)).require(Feature::tp_btf),
-              ProgramVersion("tracepoint", write_call_programs(false)).require(Feature::tp_btf),
+              ProgramVersion("tracepoint", write_call_programs()).require(Feature::tp_btf),
           },
           false};
 }

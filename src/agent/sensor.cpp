@@ -52,7 +52,9 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "scratch_rows",
                                             "scratch_taken",
                                             "syscall_enter",
+                                            "syscall_enter_more",
                                             "syscall_exit",
+                                            "syscall_exit_more",
                                             "path_rule_states",
                                             "path_rule_edges",
                                             "path_rule_verdicts",
@@ -375,7 +377,7 @@ Result<> Sensor::load_group(const GroupSpec& spec, const ProgramBlueprint& bluep
   auto loaded = group.load(blueprint, versions);
   if (!loaded) return std::move(loaded).error();
   for (const ProgramVersion& version : versions) {
-    if (!legacy_ && version.name == loaded->version()) dispatch_.loaded(version);
+    if (!legacy_ && version.name == loaded->version()) dispatch_.loaded(version, blueprint);
   }
   for (const Error& passed : loaded->passed_over()) {
     if (log) log(LogLevel::info, "passed over: " + to_string(passed));

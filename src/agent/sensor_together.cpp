@@ -85,7 +85,7 @@ bool Sensor::load_together(const ProgramBlueprint& blueprint, const SensorOption
         continue;
       }
       const ProgramVersion version = as_loaded(candidate.version(), blueprint);
-      if (!legacy_) dispatch_.loaded(version);
+      if (!legacy_) dispatch_.loaded(version, blueprint);
       all.programs.insert(all.programs.end(), version.programs.begin(), version.programs.end());
       all.constants.insert(version.constants.begin(), version.constants.end());
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/syscall_dispatch.hpp"
 
+#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -12,10 +13,12 @@ namespace {
 
 constexpr std::string_view enter_map = "syscall_enter";
 constexpr std::string_view exit_map = "syscall_exit";
+constexpr std::string_view second = "_more";  // the maps of those that the first program of a call calls
 constexpr const char* enter_program = "syscalls__enter";
 constexpr const char* exit_program = "syscalls__exit";
 
-/// The slot for a tracepoint of a system call; none for another one, and for a call that this machine does not have.
+/// The first slot for the attach point of a system call; none for another point, and for a call that this machine does
+/// not have.
 std::optional<TailCallSlot> slot_of(std::string_view point) {
   constexpr std::string_view enter = "syscalls/sys_enter_";
   constexpr std::string_view exit = "syscalls/sys_exit_";
@@ -27,6 +30,12 @@ std::optional<TailCallSlot> slot_of(std::string_view point) {
   if (number < 0 && name == "fchmodat2") number = 452;  // on every machine; Debian 12's libseccomp does not know it
   if (number < 0) return std::nullopt;
   return TailCallSlot{std::string(enters ? enter_map : exit_map), static_cast<std::uint32_t>(number)};
+}
+
+bool calls_next(const ProgramBlueprint::ProgramInfo& program) {
+  return std::any_of(program.maps.begin(), program.maps.end(), [](const std::string& map) {
+    return map.ends_with(second) && (map.starts_with(enter_map) || map.starts_with(exit_map));
+  });
 }
 
 /// The program, attached to these points only.
@@ -42,19 +51,24 @@ Program only_at(const Program& program, const std::vector<std::string>& points) 
 
 ProgramVersion SyscallDispatch::through(const ProgramVersion& version, const ProgramBlueprint& blueprint) const {
   ProgramVersion result = version;
-  auto taken = taken_;
+  Taken taken = taken_;
   bool any = false;
   for (Program& program : result.programs) {
     const auto* info = blueprint.find_program(program.name());
-    if (info == nullptr || info->kind != ProgramKind::tracepoint) continue;
+    if (info == nullptr || info->kind != ProgramKind::raw_tracepoint) continue;
     std::vector<std::string> points = program.attach_points();
     if (points.empty()) points.push_back(info->attach_point);
-    // What has no slot, or whose slot is taken, stays at its tracepoint.
+    const bool calls_on = calls_next(*info);
     std::vector<std::string> others;
     std::vector<TailCallSlot> slots;
     for (const std::string& point : points) {
       auto slot = slot_of(point);
-      if (slot && taken.insert({slot->map, slot->index}).second) {
+      bool found = slot && taken.emplace(std::pair(slot->map, slot->index), calls_on).second;
+      if (slot && !found && !calls_on && taken.at({slot->map, slot->index})) {
+        slot->map += second;
+        found = taken.emplace(std::pair(slot->map, slot->index), false).second;
+      }
+      if (found) {
         slots.push_back(std::move(*slot));
       } else {
         others.push_back(point);
@@ -69,16 +83,20 @@ ProgramVersion SyscallDispatch::through(const ProgramVersion& version, const Pro
   return result;
 }
 
-void SyscallDispatch::loaded(const ProgramVersion& version) {
+void SyscallDispatch::loaded(const ProgramVersion& version, const ProgramBlueprint& blueprint) {
   for (const Program& program : version.programs) {
     there_ = there_ || program.name() == enter_program;
-    for (const TailCallSlot& slot : program.tail_calls()) taken_.insert({slot.map, slot.index});
+    const auto* info = blueprint.find_program(program.name());
+    for (const TailCallSlot& slot : program.tail_calls())
+      taken_.emplace(std::pair(slot.map, slot.index), info != nullptr && calls_next(*info));
   }
 }
 
 std::string SyscallDispatch::told(const std::string& hook) {
-  if (hook.ends_with(enter_map)) return "tracepoint/raw_syscalls/sys_enter";
-  if (hook.ends_with(exit_map)) return "tracepoint/raw_syscalls/sys_exit";
+  for (const std::string_view map : {enter_map, exit_map}) {
+    const auto at = hook.rfind(map);
+    if (at != std::string::npos) return "raw_tp/sys_" + std::string(map.substr(map.find('_') + 1));
+  }
   return hook;
 }
 

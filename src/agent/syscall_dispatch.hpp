@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <map>
 #include <string>
 #include <utility>
 
@@ -14,19 +14,22 @@ namespace nightjar {
 
 class SyscallDispatch {
  public:
-  /// The version with a slot for each program at a system call's tracepoint, and with the two programs that call them
-  /// when no group has brought those yet. Where a slot is taken, the program stays at
-  /// the tracepoint.
+  /// The version with a slot for each program of a system call, and with the two programs that call them when no group
+  /// has brought those yet. Two programs can want one call: the first then calls the second (bpf/slots.bpf.h). One that
+  /// finds no slot keeps its attach point, which no kernel has: it will be refused, and so told.
   [[nodiscard]] ProgramVersion through(const ProgramVersion& version, const ProgramBlueprint& blueprint) const;
 
   /// A version that through() gave was loaded.
-  void loaded(const ProgramVersion& version);
+  void loaded(const ProgramVersion& version, const ProgramBlueprint& blueprint);
 
   /// The hook as people know it, of what LoadedProgram::hook says.
   static std::string told(const std::string& hook);
 
  private:
-  std::set<std::pair<std::string, std::uint32_t>> taken_;  // map and slot
+  /// Map and slot, and whether the program in it calls the next one.
+  using Taken = std::map<std::pair<std::string, std::uint32_t>, bool>;
+
+  Taken taken_;
   bool there_ = false;
 };
 
