@@ -286,7 +286,8 @@ Result<> Collector::close_stream() {
   NIGHTJAR_CHECK(drain(!stays));
   if (stays) NIGHTJAR_CHECK(drain_own());
   if (!stays) NIGHTJAR_CHECK(tell_flows(true));
-  NIGHTJAR_CHECK(tell_losses());
+  NIGHTJAR_CHECK(flush());  // what an output refuses of it is told next
+  NIGHTJAR_CHECK(tell_losses(true));
   tell_limits(boot_clock_ns(), true);
   tell_suppressed();
   tell_stats(Kind::sensor_stopped);

@@ -74,7 +74,7 @@ class Collector {
   void tell_replaced();
   Result<> drain_own();
   Result<> let_go();
-  Result<> tell_losses();
+  Result<> tell_losses(bool at_the_end = false);
   /// `what`: which event, or another class.
   void tell_lost(std::string_view what, std::uint64_t count, std::string_view reason);
   Result<> tell_flows(bool all);
@@ -87,7 +87,7 @@ class Collector {
   void tell_limits(std::uint64_t now_ns, bool all);
   /// Events that rules held back, by rule, in the kernel and here.
   [[nodiscard]] std::map<std::string, std::uint64_t> suppressed();
-  void tell_output_losses();
+  void tell_output_losses(bool at_the_end);
   std::string metrics_text();
   Result<> publish_metrics(std::uint64_t now_ns);
   Result<> check_sight();

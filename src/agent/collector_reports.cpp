@@ -18,7 +18,7 @@ void member(std::string& to, std::string_view name, std::uint64_t value) {
 
 }  // namespace
 
-Result<> Collector::tell_losses() {
+Result<> Collector::tell_losses(bool at_the_end) {
   const std::vector<Loss> losses = losses_.look();
   if (!losses.empty()) sensor_->reader().next_epoch();
   for (const Loss& loss : losses) {
@@ -39,15 +39,15 @@ Result<> Collector::tell_losses() {
     pipeline_.own_event(Kind::events_lost, facts, batch_.text);
   }
   tell_missed();
-  tell_output_losses();
+  tell_output_losses(at_the_end);
   NIGHTJAR_CHECK(flush());
   if (pins_) losses_.save(pins_->state()->told_cells());
   if (limits_) limits_->settle();
   return {};
 }
 
-void Collector::tell_output_losses() {
-  for (const auto& [output, loss] : outputs_.take_losses()) {
+void Collector::tell_output_losses(bool at_the_end) {
+  for (const auto& [output, loss] : outputs_.take_losses(at_the_end)) {
     const std::string count = std::to_string(loss.count);
     const std::string what = json::quoted(loss.what);
     const std::string reason = json::quoted(loss.reason);

@@ -46,8 +46,4 @@ struct Batch {
 /// Events by kind, for the accounts of what was delivered and lost.
 using Tally = std::map<Kind, std::uint64_t>;
 
-inline void count_lines(Tally& tally, const Batch& batch, std::size_t from = 0) {
-  for (std::size_t i = from; i < batch.lines.size(); ++i) ++tally[batch.lines[i].kind];
-}
-
 }  // namespace nightjar

@@ -18,6 +18,8 @@ using std::chrono::seconds;
 constexpr std::uint64_t default_queue_bytes = 16ULL << 20;
 constexpr std::uint64_t default_spool_bytes = 256ULL << 20;
 constexpr std::uint64_t default_drain_s = 5;
+/// The stream's own events that may wait for room. Were they lost like others, so were the losses that they tell of.
+constexpr std::uint64_t reports_at_most = 1ULL << 20;
 constexpr milliseconds first_pause{100};
 constexpr milliseconds longest_pause{10'000};
 constexpr milliseconds idle_wait{1000};  // a spool is synced this often
@@ -81,15 +83,21 @@ Result<> Output::write(const std::shared_ptr<const Batch>& batch, std::uint64_t 
   if (batch->empty()) return {};
   if (dead_) {
     const std::lock_guard guard(mutex_);
-    lose(*batch, 0, "output_failed");
+    refuse(*batch, 0, "output_failed");
     return fatal_ ? Result<>(*fatal_) : Result<>();
   }
+  if (!reports_.empty()) NIGHTJAR_CHECK(put(std::make_shared<const Batch>(std::exchange(reports_, Batch{})), ticket));
+  return put(batch, ticket);
+}
+
+/// What is refused of the stream's own events is in reports_ again.
+Result<> Output::put(const std::shared_ptr<const Batch>& batch, std::uint64_t ticket) {
   if (spool_) return write_to_spool(*batch);
   if (direct()) return write_direct(*batch);
   {
     const std::lock_guard guard(mutex_);
     if (queue_bytes_ + batch->text.size() > queue_bytes_at_most_ && !queue_.empty()) {
-      lose(*batch, 0, "queue_full");
+      refuse(*batch, 0, "queue_full");
       return {};
     }
     queue_.push_back({batch, 0, ticket});
@@ -109,7 +117,7 @@ Result<> Output::write_direct(const Batch& batch) {
   }
   ++failures_;
   const std::lock_guard guard(mutex_);
-  lose(batch, delivery.lines, "write_failed");
+  refuse(batch, delivery.lines, "write_failed");
   if (delivery.fatal) {
     dead_ = true;
     fatal_ = delivery.trouble;
@@ -126,7 +134,7 @@ Result<> Output::write_to_spool(const Batch& batch) {
     return {};
   }
   const std::lock_guard guard(mutex_);
-  lose(batch, 0, room ? "spool_full" : "spool_failed");
+  refuse(batch, 0, room ? "spool_full" : "spool_failed");
   if (!room) warn_once(to_string(room.error()));
   return {};
 }
@@ -136,9 +144,18 @@ void Output::wake() const {
   (void)!::write(wakeup_.get(), &one, sizeof one);
 }
 
-void Output::lose(const Batch& batch, std::size_t from, std::string_view reason) {
+void Output::refuse(const Batch& batch, std::size_t from, std::string_view reason) {
   Tally tally;
-  count_lines(tally, batch, from);
+  for (std::size_t i = from; i < batch.lines.size(); ++i) {
+    const Kind kind = batch.lines[i].kind;
+    const bool waits =
+        !dead_ && event_info(kind).family == "sensor" && reports_.text.size() + batch.line(i).size() <= reports_at_most;
+    if (waits) {
+      reports_.add(kind, batch.line(i));
+    } else {
+      ++tally[kind];
+    }
+  }
   for (const auto& [kind, count] : tally) lose(event_info(kind).action, reason, count);
 }
 
@@ -162,9 +179,11 @@ std::uint64_t Output::settled() {
   return queue_.empty() ? UINT64_MAX : queue_.front().ticket - 1;
 }
 
-std::vector<OutputLoss> Output::take_losses() {
+std::vector<OutputLoss> Output::take_losses(bool at_the_end) {
   const std::lock_guard guard(mutex_);
   std::vector<OutputLoss> losses;
+  // So many reports wait that they are made of larger sums, until there is room or the stream ends.
+  if (!at_the_end && !dead_ && reports_.text.size() > reports_at_most / 2) return losses;
   for (const auto& [key, loss] : losses_) losses.push_back(loss);
   losses_.clear();
   return losses;
@@ -186,6 +205,17 @@ OutputStats Output::stats() {
 
 Result<> Output::close() {
   if (std::exchange(closed_, true)) return {};
+  if (!reports_.empty() && !dead_) {
+    const auto reports = std::make_shared<const Batch>(std::exchange(reports_, Batch{}));
+    if (spool_ || direct()) {
+      (void)put(reports, 0);
+    } else {
+      const std::lock_guard guard(mutex_);
+      queue_.push_back({reports, 0, UINT64_MAX});
+      queue_bytes_ += reports->text.size();
+      queue_lines_ += reports->lines.size();
+    }
+  }
   if (thread_.joinable()) {
     {
       const std::lock_guard guard(mutex_);
@@ -196,6 +226,13 @@ Result<> Output::close() {
     wake();
     thread_.join();
   }
+  // What found no room to the end, such as on a disk that is full.
+  std::size_t told = 0;
+  while (!dead_ && told < reports_.lines.size() && (!spool_ || spool_->waiting() == 0)) {
+    const Delivery delivery = sink_->deliver(reports_, told);
+    if (delivery.lines == 0) break;
+    told += delivery.lines;
+  }
   Result<> closed = sink_->close();
   const std::lock_guard guard(mutex_);
   if (spool_) {
@@ -204,7 +241,7 @@ Result<> Output::close() {
       log_(LogLevel::warning, "output " + spec_.uri + ": " + std::to_string(spool_->waiting()) +
                                   " events wait in the spool for the next start");
   }
-  std::uint64_t left = 0;
+  std::uint64_t left = reports_.lines.size() - told;
   for (const Waiting& waiting : queue_) left += waiting.batch->lines.size() - waiting.from;
   queue_.clear();
   if (left != 0) {

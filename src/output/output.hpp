@@ -71,7 +71,8 @@ class Output {
   [[nodiscard]] bool direct() const { return sink_->direct() && !spool_; }
   /// Every batch up to this ticket is delivered, on disk, or counted as lost: the end of this process takes none away.
   [[nodiscard]] std::uint64_t settled();
-  std::vector<OutputLoss> take_losses();
+  /// Where too many reports of losses wait for room already, losses are kept and summed up until the end.
+  std::vector<OutputLoss> take_losses(bool at_the_end = false);
   [[nodiscard]] OutputStats stats();
 
  private:
@@ -82,6 +83,7 @@ class Output {
     std::uint64_t ticket = 0;
   };
   Output(OutputSpec spec, std::unique_ptr<Sink> sink, Wanted wanted, LogSink log);
+  Result<> put(const std::shared_ptr<const Batch>& batch, std::uint64_t ticket);
   Result<> write_direct(const Batch& batch);
   Result<> write_to_spool(const Batch& batch);
   void work();
@@ -90,7 +92,8 @@ class Output {
   void after(const Delivery& delivery);
   void wait(std::chrono::milliseconds at_most);
   void wake() const;
-  void lose(const Batch& batch, std::size_t from, std::string_view reason);
+  /// There is no room for the batch from that line on: what tells of losses waits, the rest is lost.
+  void refuse(const Batch& batch, std::size_t from, std::string_view reason);
   void lose(std::string_view what, std::string_view reason, std::uint64_t count);
   void warn_once(const std::string& text);
 
@@ -105,6 +108,7 @@ class Output {
   UniqueFd wakeup_;
   std::thread thread_;
   bool closed_ = false;
+  Batch reports_;  ///< what could not be written of the stream's own events: before all that follows. The writer's.
   std::atomic<bool> stopping_ = false, failing_ = false, dead_ = false;
   std::atomic<std::uint64_t> delivered_ = 0, failures_ = 0;
   std::chrono::milliseconds pause_{0};  // between tries, while they fail

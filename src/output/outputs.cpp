@@ -106,10 +106,10 @@ Result<> Outputs::close() {
   return closed;
 }
 
-std::vector<Outputs::Loss> Outputs::take_losses() {
+std::vector<Outputs::Loss> Outputs::take_losses(bool at_the_end) {
   std::vector<Loss> all;
   for (const auto& output : outputs_) {
-    for (const OutputLoss& loss : output->take_losses()) all.push_back({output->spec().uri, loss});
+    for (const OutputLoss& loss : output->take_losses(at_the_end)) all.push_back({output->spec().uri, loss});
   }
   return all;
 }

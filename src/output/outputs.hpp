@@ -38,7 +38,7 @@ class Outputs {
     std::string output;
     OutputLoss loss;
   };
-  std::vector<Loss> take_losses();
+  std::vector<Loss> take_losses(bool at_the_end = false);
   [[nodiscard]] std::vector<OutputStats> stats();
   /// Whether one of them speaks to other machines.
   [[nodiscard]] bool need_network() const;

@@ -208,7 +208,8 @@ Result<bool> Spool::append(const Batch& batch) {
   spool_format::write(record_, batch, written_lines_);
   if (bytes_ + record_.size() > settings_.bytes_at_most) return false;
   // In another one the reader sees by the numbers what is missing of this one.
-  if (last_size_ >= settings_.segment_bytes || !is_whole()) NIGHTJAR_CHECK(begin_segment());
+  if (last_size_ >= settings_.segment_bytes || begins_anew_ || !is_whole()) NIGHTJAR_CHECK(begin_segment());
+  begins_anew_ = false;
   std::size_t done = 0;
   while (done < record_.size()) {
     const ssize_t n = ::write(writing_.get(), record_.data() + done, record_.size() - done);
@@ -220,6 +221,8 @@ Result<bool> Spool::append(const Batch& batch) {
     Error error = Error::from_errno("cannot write to the spool " + settings_.directory);
     if (ftruncate(writing_.get(), static_cast<off_t>(last_size_)) != 0)
       last_size_ += done;  // the reader passes over it
+    // On a full disk, the segment's own room is free once it is read.
+    begins_anew_ = last_size_ != 0;
     return error;
   }
   if (settings_.sync == SpoolSettings::Sync::every_batch && fdatasync(writing_.get()) != 0)

@@ -98,6 +98,7 @@ class Spool {
   std::string record_;  // being written
   std::uint64_t place_generation_ = 0;
   bool place_known_ = false;  ///< while recovering
+  bool begins_anew_ = false;  ///< nothing more goes into the segment that is written
 
   std::mutex mutex_;  // for what both threads need: writing_ and
   std::uint64_t last_segment_ = 0, last_size_ = 0;

@@ -286,6 +286,31 @@ TEST(StdoutOutput, that_stalls_loses_nothing_within_its_queue) {
   EXPECT_EQ(stream.of("exec").size(), 500U);
 }
 
+// Beyond its queue events are lost: over several seconds, while what tells of the first losses has no room either.
+TEST(StdoutOutput, that_stalls_for_long_is_told_of_each_event_that_was_lost) {
+  Agent agent(
+      {.arguments = watch_arguments(
+           {"--events", "exec", "--output", "-?queue=65536"},
+           {"/bin/sh", "-c",
+            "for part in 1 2 3; do i=0; while [ $i -lt 199 ]; do /bin/true; i=$((i+1)); done; /bin/sleep 1.2; done"})});
+  ::usleep(in_vm() ? 20000000 : 7000000);
+  const auto outcome = agent.finish();
+  EXPECT_EQ(outcome.status, 0) << outcome.err;
+  const auto stream = parse_stream(outcome.out, {.losses = true, .whole_trees = false});
+  for (const auto& problem : stream.problems) {
+    // What is lost behind the numbers' giver leaves gaps.
+    if (problem.find("event.sequence does not follow") == std::string::npos) ADD_FAILURE() << problem;
+  }
+  std::map<std::string, std::uint64_t> lost;
+  for (const json& event : stream.of("events_lost")) {
+    EXPECT_EQ(text_at(event, "nightjar.lost.reason"), "queue_full");
+    lost[text_at(event, "nightjar.lost.class")] += at(event, "nightjar.lost.count").get<std::uint64_t>();
+  }
+  EXPECT_GT(lost["exec"], 0U) << "everything fitted: nothing was tested";
+  EXPECT_EQ(stream.of("exec").size() + lost["exec"], 601U);
+  EXPECT_EQ(lost.size(), 1U) << json(lost);
+}
+
 TEST(FileOutput, rotates_by_size_and_keeps_so_many) {
   const TempDir temp;
   const auto outcome = nightjar(
