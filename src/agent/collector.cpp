@@ -34,6 +34,7 @@ Pipeline::Settings pipeline_settings(const SensorOptions& options, const Sensor&
   if (gate != nullptr) settings.executables = &gate->facts();
   settings.environment = options.environment;
   settings.sees_scripts = sensor.sees_scripts();
+  if (sensor.reads_proc()) settings.start_step_ns = ProcSnapshot::start_step_ns();
   settings.sequence_base = sensor.sequence_base();
   for (const Coverage& row : sensor.coverage()) settings.hooks[row.kind] = std::string(sensor.hook(row.kind));
   return settings;
@@ -97,8 +98,10 @@ Result<> Collector::open_stream(bool show_snapshot) {
   next_stats_ns_ = started_ns_ + stats_interval_s_ * second;
   std::set<ProcessKey> told_by_records;
   if (sensor_->is_adopted()) told_by_records = NIGHTJAR_TRY(take_over());
-  const auto records = NIGHTJAR_TRY(sensor_->snapshot());
-  self_ = tell_self(records, pipeline_);
+  const SnapshotSource snapshot = [this](bool only_self, const SnapshotVisit& visit) {
+    return sensor_->snapshot(options_.scope, only_self, visit);
+  };
+  self_ = NIGHTJAR_TRY(tell_self(snapshot, pipeline_));
 
   Facts facts;
   const std::string version = json::quoted(NIGHTJAR_VERSION);
@@ -117,7 +120,7 @@ Result<> Collector::open_stream(bool show_snapshot) {
   pipeline_.own_event(Kind::sensor_started, facts, batch_.text);
   const bool show = show_snapshot && options_.wanted.contains(Kind::process_snapshot);
   NIGHTJAR_CHECK(tell_processes(
-      records, show, pipeline_, batch_.text,
+      snapshot, show, pipeline_, batch_.text,
       [this]() -> Result<> { return batch_.text.size() >= write_bytes ? flush() : Result<>(); }, told_by_records));
   if (pins_) tell_replaced();
   if (sensor_->is_adopted() && flows_) {

@@ -53,7 +53,7 @@ Result<std::set<ProcessKey>> Collector::take_over() {
   merger_.for_each([&](Bytes bytes, const Origin&) {
     const auto record = checked_record(bytes);
     if (!record || as_wire<wire_header>(*record).kind != WIRE_PROCESS_EXEC) return;
-    told.insert(key_of(as_wire<process_exec>(*record).task));
+    told.insert(pipeline_.key_of(as_wire<process_exec>(*record).task));
   });
   return told;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/pipeline.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -16,10 +17,6 @@ namespace {
 constexpr std::size_t processes_kept = 65536;
 constexpr std::size_t script_chains_kept = 1024;
 constexpr std::size_t cgroups_kept = 16384;
-
-ProcessKey parent_of(const wire_task& task) {
-  return {task.parent_pid, task.parent_start_ns};
-}
 
 /// What the agent knows of itself without the kernel side's help: its ids, but neither its exact start nor its
 /// namespaces.
@@ -215,13 +212,28 @@ void Pipeline::on_cgroup(Bytes record) {
 
 // ---- Facts ----
 
-Process& Pipeline::remember(const wire_task& task, std::shared_ptr<const Image> image) {
+Process& Pipeline::remember(const wire_task& task, std::shared_ptr<const Image> image, bool exact_start) {
   Process process;
   process.key = key_of(task);
-  process.parent = parent_of(task);
+  process.parent = {task.parent_pid, known_start(task.parent_start_ns)};
   process.image = std::move(image);
-  process.entity_id = entity_id(task.pid, task.start_ns);
-  process.start = time_fact(task.start_ns);
+  process.exact_start_ns = exact_start ? task.start_ns : 0;
+  std::uint64_t start = process.key.start_ns;
+  if (!knows_exact_starts()) {
+    const Process* before = processes_.find(process.key);
+    const std::uint64_t exact = before != nullptr ? before->exact_start_ns : 0;
+    if (exact_start && exact != 0 && exact != task.start_ns) {
+      start = std::max<std::uint64_t>(task.start_ns, start + 1);  // the second process of that pid in one step
+    } else if (before != nullptr) {
+      process.entity_id = before->entity_id;
+      process.start = before->start;
+      process.exact_start_ns = std::max(process.exact_start_ns, exact);
+    }
+  }
+  if (process.entity_id.empty()) {
+    process.entity_id = entity_id(task.pid, start);
+    process.start = time_fact(start);
+  }
   return processes_.put(std::move(process));
 }
 
@@ -253,8 +265,8 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
     facts_[Fact::start] = process->start;
     if (process->image) image_facts(*process->image);
   } else {
-    facts_[Fact::entity_id] = entity_id(task.pid, task.start_ns);
-    facts_[Fact::start] = time_fact(task.start_ns);
+    facts_[Fact::entity_id] = entity_id(task.pid, known_start(task.start_ns));
+    facts_[Fact::start] = time_fact(known_start(task.start_ns));
   }
   std::string& user = scratch();
   user += '"';
@@ -267,7 +279,7 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
   }
 
   if (task.parent_pid != 0) {
-    const Process* parent = processes_.find(parent_of(task));
+    const Process* parent = processes_.find({task.parent_pid, known_start(task.parent_start_ns)});
     if (parent != nullptr) {
       facts_[Fact::parent_entity_id] = parent->entity_id;
       facts_[Fact::parent_name] = parent->name;
@@ -275,7 +287,7 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
     }
     if (parent == nullptr || !parent->image) more_missing_ |= WIRE_UNKNOWN_PARENT;
     if (parent == nullptr) {
-      facts_[Fact::parent_entity_id] = entity_id(task.parent_pid, task.parent_start_ns);
+      facts_[Fact::parent_entity_id] = entity_id(task.parent_pid, known_start(task.parent_start_ns));
     }
   }
   const auto cgroup = cgroups_.find(task.cgroup_id);

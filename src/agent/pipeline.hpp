@@ -45,6 +45,9 @@ class Pipeline {
     bool user_names = true;
     ScalarRules* scalar_rules = nullptr;           ///< null: there are none
     const ExecutableFacts* executables = nullptr;  ///< null: nothing is asked of them
+    /// Starts of processes are told apart as finely as this: as /proc has them, where the kernel does not tell of those
+    /// that run already.
+    std::uint64_t start_step_ns = 1;
   };
 
   Pipeline(const Host& host, Settings settings);
@@ -63,6 +66,9 @@ class Pipeline {
   /// false for one that is only to be known (the agent itself).
   void take_snapshot(Bytes record, std::string_view arguments, std::string_view environment, bool shown,
                      std::string& out);
+
+  [[nodiscard]] ProcessKey key_of(const wire_task& task) const { return {task.pid, known_start(task.start_ns)}; }
+  [[nodiscard]] bool knows_exact_starts() const { return settings_.start_step_ns == 1; }
 
   /// An event of the agent's own. Facts beyond the common ones are in `facts`, which must be a fresh object.
   void own_event(Kind kind, Facts& facts, std::string& out);
@@ -146,7 +152,11 @@ class Pipeline {
   bool passes(const EventInfo& event, Bytes record);
   /// Tells the kernel side whom an event is about, for the next one.
   void teach_rules(const EventInfo& event, Bytes record);
-  Process& remember(const wire_task& task, std::shared_ptr<const Image> image);
+  /// `exact_start`: false when /proc told of it.
+  Process& remember(const wire_task& task, std::shared_ptr<const Image> image, bool exact_start = true);
+  [[nodiscard]] std::uint64_t known_start(std::uint64_t start_ns) const {
+    return start_ns - start_ns % settings_.start_step_ns;
+  }
   [[nodiscard]] bool wanted(Kind kind) const { return settings_.wanted.contains(kind); }
 
   /// A string that lives until the event is encoded.

@@ -34,7 +34,7 @@ void Pipeline::on_file(Bytes record, std::string& out) {
   const auto& file = as_wire<file_event>(record);
   const auto kind = static_cast<Kind>(file.hdr.kind);
   if (!wanted(kind)) return;
-  common_facts(file.hdr, file.task, processes_.find({file.task.pid, file.task.start_ns}));
+  common_facts(file.hdr, file.task, processes_.find(key_of(file.task)));
   const std::string path = join_path(text_of(record, file.path));
   if (!path.empty()) {
     facts_[Fact::file_path] = text_fact(Fact::file_path, path);

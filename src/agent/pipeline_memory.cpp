@@ -27,13 +27,13 @@ void add_number(std::string& list, std::uint64_t value) {
 
 void Pipeline::target_facts(const wire_target& target) {
   if (target.pid == 0) return;
-  const Process* process =
-      target.start_ns != 0 ? processes_.find({target.pid, target.start_ns}) : processes_.find_live(target.pid);
+  const Process* process = target.start_ns != 0 ? processes_.find({target.pid, known_start(target.start_ns)})
+                                                : processes_.find_live(target.pid);
   if (process != nullptr) {
     facts_[Fact::target_entity_id] = process->entity_id;
     if (process->image) facts_[Fact::target_executable] = process->image->executable;
   } else if (target.start_ns != 0) {
-    facts_[Fact::target_entity_id] = entity_id(target.pid, target.start_ns);
+    facts_[Fact::target_entity_id] = entity_id(target.pid, known_start(target.start_ns));
   }
 }
 

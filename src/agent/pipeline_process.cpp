@@ -68,7 +68,10 @@ void Pipeline::on_fork(Bytes record, std::string& out) {
 void Pipeline::on_exit(Bytes record, std::string& out) {
   const auto& exit = as_wire<process_exit>(record);
   Process* process = processes_.find(key_of(exit.task));
-  if (process != nullptr) process->name = name_json(exit.task);
+  if (process != nullptr) {
+    process->name = name_json(exit.task);
+    process->exact_start_ns = exit.task.start_ns;
+  }
   if (wanted(Kind::exit)) {
     common_facts(exit.hdr, exit.task, process);
     const int status = static_cast<int>(exit.status);
@@ -169,7 +172,7 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
   ArgsText whole;
   const auto full_size = kind == Kind::exec ? exec.args_bytes : args.size();
   const auto image = make_image(join_path(text_of(record, exec.executable)), args, full_size, &whole);
-  Process& process = remember(exec.task, image);
+  Process& process = remember(exec.task, image, kind == Kind::exec || knows_exact_starts());
   process.name = name_json(exec.task);
   if (kind == Kind::exec) process.exec_ns = exec.hdr.time_ns;
   if (!shown || !wanted(kind)) {

@@ -28,13 +28,9 @@ struct Image {
 
 struct ProcessKey {
   std::uint32_t pid = 0;
-  std::uint64_t start_ns = 0;  ///< boot clock
+  std::uint64_t start_ns = 0;  ///< boot clock, as exactly as the pipeline knows starts
   auto operator<=>(const ProcessKey&) const = default;
 };
-
-inline ProcessKey key_of(const wire_task& task) {
-  return {task.pid, task.start_ns};
-}
 
 struct Process {
   ProcessKey key;
@@ -43,6 +39,7 @@ struct Process {
   std::string entity_id;               ///< JSON
   std::string start;                   ///< JSON
   std::string name;                    ///< JSON of the kernel's name, from the latest record
+  std::uint64_t exact_start_ns = 0;    ///< 0: not known yet, /proc told of it
   std::uint64_t exec_ns = 0;           ///< boot clock of its last exec; 0: none was seen
   std::uint32_t rules_generation = 0;  ///< of the kernel side's rules that know it
 };

@@ -71,6 +71,11 @@ inline constexpr Feature modern_features[] = {Feature::global_data,   Feature::l
 /// Why a tier has no program for an event at all.
 std::string_view absence(Kind kind, std::string_view tier);
 
+/// What is less of processes that run already where they are read from /proc.
+inline constexpr std::string_view snapshot_from_proc =
+    "this kernel has no task iterator: read from /proc, so that process.start, and with it process.entity_id, of every "
+    "process are told to a clock tick; a process that is ending is left out";
+
 /// What a tier cannot tell about an event although its hook is there; empty: nothing is missing.
 std::string_view degradation(Kind kind, std::string_view tier);
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <bit>
+#include <cstring>
 
 #include <malloc.h>
 
@@ -90,6 +91,24 @@ std::uint64_t perf_bytes_per_cpu(const SensorOptions& options) {
 /// What outlives this agent must not hold back what the next one's rules keep: those are asked in user space alone.
 bool asks_rules_in_kernel(const SensorOptions& options) {
   return options.filter && options.pin.empty();
+}
+
+constexpr std::string_view snapshot_program = "process_snapshot__iter";
+
+/// What the iterator wrote: records, one behind the other, of any length. Each is copied to where it may be read, and
+/// changed, as a struct.
+Result<> visit_records(Bytes rest, const SnapshotVisit& visit) {
+  std::vector<std::uint64_t> aligned;
+  while (rest.size() >= sizeof(wire_header)) {
+    wire_header header;
+    std::memcpy(&header, rest.data(), sizeof header);
+    if (header.size < sizeof header || header.size > rest.size()) break;
+    aligned.resize((header.size + 7) / 8);
+    std::memcpy(aligned.data(), rest.data(), header.size);
+    rest = rest.subspan(header.size);
+    if (!NIGHTJAR_TRY(visit(std::as_writable_bytes(std::span(aligned)).first(header.size)))) break;
+  }
+  return {};
 }
 
 template <class T>
@@ -430,7 +449,11 @@ void Sensor::cover(const GroupSpec& spec, const LoadedGroup& group, const std::s
         reason = "not everything is seen: " + program.absent_because;
       }
     }
-    if (first == nullptr) {
+    if (row.kind == Kind::process_snapshot && (first == nullptr || refused != nullptr) &&
+        ProcSnapshot::why_not().empty()) {
+      coverage_.push_back({row.kind, "degraded", "procfs", tier, std::string(snapshot_from_proc)});
+      hooks_.emplace_back(row.kind, json::quoted(coverage_.back().hook));
+    } else if (first == nullptr) {
       const std::string why = left_out(row, false);
       coverage_.push_back({row.kind, "absent", "", tier, why.empty() ? std::string(absence(row.kind, tier)) : why});
     } else if (refused != nullptr) {
@@ -507,12 +530,20 @@ Result<> Sensor::keep_clock() {
   return settings_->set(std::uint32_t{0}, legacy_settings_);
 }
 
-Result<std::vector<std::byte>> Sensor::snapshot() {
+const LoadedGroup* Sensor::snapshot_iterator() const {
   for (const LoadedGroup& group : groups_) {
-    const LoadedProgram* iterator = group.program("process_snapshot__iter");
-    if (iterator != nullptr && !iterator->hook.empty()) return group.read_iterator(iterator->name);
+    const LoadedProgram* iterator = group.program(snapshot_program);
+    if (iterator != nullptr && !iterator->hook.empty()) return &group;
   }
-  return std::vector<std::byte>{};
+  return nullptr;
+}
+
+Result<> Sensor::snapshot(const Scope& scope, bool only_self, const SnapshotVisit& visit) {
+  if (const LoadedGroup* group = snapshot_iterator())
+    return visit_records(NIGHTJAR_TRY(group->read_iterator(snapshot_program)), visit);
+  if (!ProcSnapshot::why_not().empty()) return {};
+  ProcSnapshot proc = NIGHTJAR_TRY(ProcSnapshot::of(scope, scope_tree()));
+  return proc.read(only_self, visit);
 }
 
 std::vector<Sensor::ProgramLine> Sensor::program_stats() const {

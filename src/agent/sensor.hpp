@@ -13,6 +13,7 @@
 #include "agent/options.hpp"
 #include "agent/path_rules.hpp"
 #include "agent/pins.hpp"
+#include "agent/proc_snapshot.hpp"
 #include "agent/programs.hpp"
 #include "agent/scalar_rules.hpp"
 #include "agent/shared_array.hpp"
@@ -93,8 +94,10 @@ class Sensor {
   [[nodiscard]] std::uint64_t first_attached_ns() const { return first_attached_ns_; }
 
   /// Snapshot records of all processes in scope, and of the agent itself whatever the scope (wire_header::is_self).
-  /// Empty where this kernel has no task iterator.
-  Result<std::vector<std::byte>> snapshot();
+  /// From /proc where this kernel has no task iterator; none where neither tells.
+  Result<> snapshot(const Scope& scope, bool only_self, const SnapshotVisit& visit);
+  /// There is no task iterator: who runs already, and since when, is what /proc tells.
+  [[nodiscard]] bool reads_proc() const { return snapshot_iterator() == nullptr && ProcSnapshot::why_not().empty(); }
 
   /// To be called every second or so: the machine may have been suspended, which the programs of the legacy tier cannot
   /// see.
@@ -148,6 +151,8 @@ class Sensor {
   void cover_absent(const GroupSpec& spec, const std::string& state, const std::string& reason);
   /// unsupported when an event that was asked for by name is absent.
   [[nodiscard]] Result<> check_named(const SensorOptions& options) const;
+  /// The group that has it, attached; null: none.
+  [[nodiscard]] const LoadedGroup* snapshot_iterator() const;
   Result<> open_maps(const SensorOptions& options, const LogSink& log);
   Result<> open_rules(const PathRules& rules, const LogSink& log);
   Result<> open_scalar_rules(const SensorOptions& options);

@@ -168,7 +168,7 @@ struct Comparison {
   bool ids = true;         ///< false: the program is in another user namespace
 };
 
-/// Everything that a program wrote about itself right after its exec, held against the exec event.
+/// Everything that a program wrote about itself right after its exec, held against the exec event, or a snapshot of it.
 void expect_same(const json& exec_event, const json& report, const Comparison& what = {});
 
 /// Names of the capabilities in a mask as /proc/PID/status has it.

@@ -4,54 +4,15 @@
 #include <map>
 #include <memory>
 #include <set>
-#include <sstream>
 
-#include <fcntl.h>
 #include <unistd.h>
-
-#include <sys/wait.h>
 
 #include "cgroups.hpp"
 #include "harness.hpp"
+#include "running.hpp"
 
 namespace nightjar::test {
 namespace {
-
-/// A workload of this test's own, outside of any agent, with a pipe to its standard input.
-class Process {
- public:
-  explicit Process(const Strings& command) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC)) throw std::runtime_error("pipe2");
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      std::vector<char*> argv;
-      for (const auto& one : command) argv.push_back(const_cast<char*>(one.c_str()));
-      argv.push_back(nullptr);
-      ::dup2(ends[0], 0);
-      ::execv(argv[0], argv.data());
-      ::_exit(127);
-    }
-    ::close(ends[0]);
-    in_ = ends[1];
-  }
-  ~Process() { end(); }
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  void send() const { EXPECT_EQ(::write(in_, "x", 1), 1); }
-  /// Ends its input, and waits for its end.
-  void end() {
-    if (pid_ < 0) return;
-    ::close(in_);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = -1;
-  }
-
- private:
-  pid_t pid_ = -1;
-  int in_ = -1;
-};
 
 /// Forks and executes as fast as it can, until it goes out of scope: this tree must not appear in any stream.
 class Noise {
@@ -65,24 +26,6 @@ class Noise {
  private:
   Process process_;
 };
-
-std::vector<json> lines(const std::string& path, std::string_view what) {
-  std::vector<json> found;
-  std::istringstream in(read_file(path));
-  for (std::string line; std::getline(in, line);) {
-    json one = json::parse(line, nullptr, false);
-    if (one.is_object() && one.at("t") == what) found.push_back(std::move(one));
-  }
-  return found;
-}
-
-bool wait_for_lines(const std::string& path, std::string_view what, std::size_t count) {
-  for (int i = 0; i < 600 * (in_vm() ? 6 : 1); i++) {
-    if (lines(path, what).size() >= count) return true;
-    ::usleep(50000);
-  }
-  return false;
-}
 
 Launch run_with(const Strings& options) {
   Launch launch;
@@ -107,13 +50,14 @@ TEST(Scope, keeps_another_busy_tree_out_of_a_watch) {
   EXPECT_EQ(watched.stream.of("exec").size(), 12U);
 }
 
-TEST(Scope, follows_a_tree_that_runs_already_and_shows_its_past) {
+class ScopeOf : public testing::TestWithParam<const char*> {};  // a feature that is withheld
+TEST_P(ScopeOf, a_tree_that_runs_already_follows_it_and_shows_its_past) {
   const TempDir temp;
   const std::string log = temp / "log";
   const Noise noise;
   Process tree({workload("tree"), log, workload("tiny")});
   ASSERT_TRUE(wait_for_lines(log, "ready", 1));
-  Agent agent(run_with({"--scope", "tree:" + std::to_string(tree.pid())}));
+  Agent agent(run_with({"--scope", "tree:" + std::to_string(tree.pid()), "--without", GetParam()}));
   ASSERT_TRUE(agent.wait_for_output("sensor_started", patience(30)));
   ASSERT_TRUE(agent.wait_for_output("process_snapshot", patience(30)));
   const std::size_t rounds = 5;
@@ -157,6 +101,9 @@ TEST(Scope, follows_a_tree_that_runs_already_and_shows_its_past) {
   EXPECT_EQ(stream.of("exec").size(), done.size());
   EXPECT_EQ(outcome.out.find("nightjar-noise"), std::string::npos);
 }
+
+INSTANTIATE_TEST_SUITE_P(Without, ScopeOf, testing::Values("", "task_iterator"),
+                         [](const auto& one) { return std::string(*one.param == 0 ? "nothing" : one.param); });
 
 TEST(Scope, follows_a_cgroup) {
   const TempDir temp;

@@ -120,5 +120,95 @@ TEST_F(PipelineTest, an_exit_of_an_unknown_process_names_what_is_missing) {
             nlohmann::json::array({"process.executable", "process.args", "process.command_line"}));
 }
 
+/// /proc tells starts in steps of 10 ms, the kernel exactly: the ids of one process are one.
+class PipelineWithoutIterator : public testing::Test {
+ protected:
+  static constexpr std::uint64_t ms = 1'000'000;
+  using Pid = std::uint32_t;
+
+  static Pipeline::Settings settings() {
+    Pipeline::Settings all;
+    for (const EventInfo& event : all_events()) all.wanted.insert(event.kind);
+    all.start_step_ns = 10 * ms;
+    return all;
+  }
+  static nlohmann::json parsed(const std::string& out) { return nlohmann::json::parse(out)["process"]; }
+  static nlohmann::json snapshot(Pipeline& pipeline, Pid pid, std::uint64_t start_ns) {
+    ExecRecord record(pid, "");
+    record.exec().hdr.kind = WIRE_PROCESS_SNAPSHOT;
+    record.exec().task.start_ns = start_ns;
+    std::string out;
+    pipeline.take_snapshot(record.bytes, "cat", "", true, out);
+    return parsed(out);
+  }
+  static nlohmann::json exec(Pipeline& pipeline, Pid pid, std::uint64_t start_ns) {
+    ExecRecord record(pid, "");
+    record.exec().task.start_ns = start_ns;
+    std::string out;
+    pipeline.take(record.bytes, out);
+    return parsed(out);
+  }
+  static nlohmann::json fork(Pipeline& pipeline, Pid pid, std::uint64_t start_ns, Pid parent = 1,
+                             std::uint64_t parent_start_ns = 0) {
+    process_fork record{};
+    record.hdr.kind = WIRE_PROCESS_FORK;
+    record.hdr.size = sizeof record;
+    record.task.pid = pid;
+    record.task.start_ns = start_ns;
+    record.task.parent_pid = record.creator_pid = parent;
+    record.task.parent_start_ns = parent_start_ns;
+    std::string out;
+    pipeline.take(std::as_bytes(std::span(&record, 1)), out);
+    return parsed(out);
+  }
+  static nlohmann::json exit(Pipeline& pipeline, Pid pid, std::uint64_t start_ns) {
+    process_exit record{};
+    record.hdr.kind = WIRE_PROCESS_EXIT;
+    record.hdr.size = sizeof record;
+    record.task.pid = pid;
+    record.task.start_ns = start_ns;
+    std::string out;
+    pipeline.take(std::as_bytes(std::span(&record, 1)), out);
+    return parsed(out);
+  }
+  Host host_;
+  Pipeline pipeline_{host_, settings()};
+};
+
+TEST_F(PipelineWithoutIterator, a_process_keeps_its_id_when_its_exact_start_comes) {
+  const auto first = snapshot(pipeline_, 7, 20 * ms);
+  const auto child = fork(pipeline_, 8, 40 * ms + 1, 7, 23 * ms);
+  EXPECT_EQ(child["parent"]["entity_id"], first["entity_id"]);
+  for (const auto& event : {exec(pipeline_, 7, 23 * ms), exit(pipeline_, 7, 23 * ms)}) {
+    EXPECT_EQ(event["entity_id"], first["entity_id"]);
+    EXPECT_EQ(event["start"], first["start"]);
+  }
+}
+
+TEST_F(PipelineWithoutIterator, the_next_agent_gives_the_same_id) {
+  const auto told = fork(pipeline_, 7, 23 * ms);
+  Pipeline next(host_, settings());
+  EXPECT_EQ(snapshot(next, 7, 20 * ms)["entity_id"], told["entity_id"]);
+  EXPECT_EQ(exit(next, 7, 23 * ms)["entity_id"], told["entity_id"]);
+}
+
+TEST_F(PipelineWithoutIterator, whose_fork_waits_in_the_buffer_is_no_other_process) {
+  const auto first = snapshot(pipeline_, 7, 20 * ms);
+  EXPECT_EQ(fork(pipeline_, 7, 23 * ms)["entity_id"], first["entity_id"]);
+  EXPECT_EQ(exec(pipeline_, 7, 23 * ms)["entity_id"], first["entity_id"]);
+}
+
+TEST_F(PipelineWithoutIterator, two_processes_with_a_pid_in_one_step_are_told_apart) {
+  const auto first = snapshot(pipeline_, 7, 20 * ms);
+  exit(pipeline_, 7, 23 * ms);
+  const auto second = fork(pipeline_, 7, 27 * ms);
+  EXPECT_NE(second["entity_id"], first["entity_id"]);
+  EXPECT_EQ(exec(pipeline_, 7, 27 * ms)["entity_id"], second["entity_id"]);
+  EXPECT_EQ(exit(pipeline_, 7, 27 * ms)["entity_id"], second["entity_id"]);
+  const auto third = fork(pipeline_, 7, 29 * ms);
+  EXPECT_NE(third["entity_id"], first["entity_id"]);
+  EXPECT_NE(third["entity_id"], second["entity_id"]);
+}
+
 }  // namespace
 }  // namespace nightjar
