@@ -10,6 +10,7 @@
 
 #include <sys/mman.h>
 
+#include "agent/line_info.hpp"
 #include "agent/programs_file.hpp"
 
 // probes_object.S
@@ -397,7 +398,7 @@ const std::vector<std::string_view>& tier_names() {
 
 Result<ProgramBlueprint> probes_blueprint() {
   const std::span object(nightjar_probes_begin, nightjar_probes_end);
-  auto blueprint = ProgramBlueprint::from_bytes(object, "nightjar.bpf.o");
+  auto blueprint = ProgramBlueprint::from_bytes(without_line_info(object), "nightjar.bpf.o");
   // Copied, the five megabytes in this executable's file need not stay in memory: they would be read again from it.
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(object.data()) + page - 1) & ~(page - 1);

@@ -18,18 +18,14 @@
 
 #include "cpus.hpp"
 #include "handle.hpp"
-#include "held_ring.hpp"
 #include "libbpf_log.hpp"
+#include "ring_reader.hpp"
 #include "text.hpp"
 
 namespace nightjar {
 namespace {
 
-using RingHandle = Handle<ring_buffer, ring_buffer__free>;
 using PerfHandle = Handle<perf_buffer, perf_buffer__free>;
-
-/// What ring_callback returns to stop. libbpf has then already moved the consumer past the record just given.
-constexpr int ring_stop = -ECANCELED;
 
 constexpr std::size_t default_bytes_per_cpu = std::size_t{1} << 20;
 constexpr std::size_t largest_per_cpu = std::size_t{1} << 30;
@@ -51,8 +47,7 @@ struct EventSource::State {
   };
 
   Map map;  // keeps the buffer alive when the group goes
-  RingHandle ring;
-  std::optional<HeldRing> held;                     ///< in place of `ring`
+  std::optional<RingReader> ring;
   UniqueFd epoll;                                   ///< perf: over the buffers' own
   std::vector<std::unique_ptr<CpuBuffer>> buffers;  ///< perf, by CPU; their addresses do not change
   std::size_t bytes_per_cpu = 0;
@@ -72,19 +67,14 @@ struct EventSource::State {
 
   explicit State(Map duplicate) : map(std::move(duplicate)) {}
 
+  [[nodiscard]] bool holds() const { return ring && ring->holds(); }
+
   /// noexcept: a visitor that throws would unwind through libbpf, which must not be.
   Visit give(const EventView& event) noexcept {
     if (event.lost == 0) ++given;
     const Visit answer = (*visit)(event);
     stopped = answer == Visit::stop;
     return answer;
-  }
-
-  static int on_ring_record(void* context, void* data, std::size_t size) {
-    auto& state = *static_cast<State*>(context);
-    const EventView event{
-        .bytes = {static_cast<const std::byte*>(data), size}, .cpu = std::nullopt, .map = state.map.name()};
-    return state.give(event) == Visit::stop ? ring_stop : 0;
   }
 
   bpf_perf_event_ret give_perf(const EventView& event) {
@@ -188,16 +178,10 @@ Result<EventSource> EventSource::open(const Map& map, const EventSourceOptions& 
     return Error(errc::invalid, "map " + map.name() + " is neither a ring buffer nor a perf event array");
   }
   auto state = std::make_unique<State>(NIGHTJAR_TRY(map.duplicate()));
-  if (map.type() == BPF_MAP_TYPE_RINGBUF && options.hold) {
-    auto held = HeldRing::open(state->map.fd(), map.max_entries());
-    if (!held) return std::move(held).error().in("open map " + map.name() + " for reading");
-    state->held.emplace(std::move(*held));
-    return EventSource(std::move(state));
-  }
   if (map.type() == BPF_MAP_TYPE_RINGBUF) {
-    const LibbpfCapture capture;
-    state->ring.reset(::ring_buffer__new(state->map.fd(), State::on_ring_record, state.get(), nullptr));
-    if (!state->ring) return open_failed(map, errno, capture);
+    auto ring = RingReader::open(state->map.fd(), map.max_entries(), options.hold);
+    if (!ring) return std::move(ring).error().in("open map " + map.name() + " for reading");
+    state->ring.emplace(std::move(*ring));
     return EventSource(std::move(state));
   }
 
@@ -242,8 +226,7 @@ Result<std::size_t> EventSource::follow_cpus() {
 }
 
 int EventSource::fd() const {
-  if (state_->held) return state_->held->epoll_fd();
-  return state_->ring ? ::ring_buffer__epoll_fd(state_->ring.get()) : state_->epoll.get();
+  return state_->ring ? state_->ring->epoll_fd() : state_->epoll.get();
 }
 
 Result<std::size_t> EventSource::consume(const std::function<Visit(const EventView&)>& visit) {
@@ -252,21 +235,18 @@ Result<std::size_t> EventSource::consume(const std::function<Visit(const EventVi
   state_->given = 0;
   state_->stopped = false;
 
-  if (state_->held) {
-    const auto read = state_->held->consume([&](std::uint64_t position, std::span<const std::byte> record) {
-      const EventView event{
-          .bytes = record, .cpu = std::nullopt, .map = state_->map.name(), .lost = 0, .position = position};
+  if (state_->ring) {
+    const auto read = state_->ring->consume([&](std::uint64_t position, std::span<const std::byte> record) {
+      const EventView event{.bytes = record,
+                            .cpu = std::nullopt,
+                            .map = state_->map.name(),
+                            .lost = 0,
+                            .position = state_->holds() ? position : 0};
       return state_->give(event) == Visit::go_on;
     });
     if (!read) return Error(read.error()).in("ring buffer " + state_->map.name());
     return state_->given;
   }
-  if (state_->ring) {
-    const int result = ::ring_buffer__consume(state_->ring.get());
-    if (result < 0 && !state_->stopped) return Error::from_errno("read ring buffer " + state_->map.name(), -result);
-    return state_->given;
-  }
-
   if (std::chrono::steady_clock::now() - state_->cpus_looked_at > cpus_are_looked_at_every) {
     auto followed = follow_cpus();
     if (!followed && !std::exchange(state_->warned, true) && state_->log)
@@ -290,13 +270,13 @@ Result<std::size_t> EventSource::consume(const std::function<Visit(const EventVi
 }
 
 std::uint64_t EventSource::position() const {
-  return state_->held ? state_->held->position() : 0;
+  return state_->holds() ? state_->ring->position() : 0;
 }
 std::uint64_t EventSource::released() const {
-  return state_->held ? state_->held->released() : 0;
+  return state_->holds() ? state_->ring->released() : 0;
 }
 void EventSource::release(std::uint64_t position) {
-  if (state_->held) state_->held->release(position);
+  if (state_->holds()) state_->ring->release(position);
 }
 
 std::uint64_t EventSource::lost() const {
@@ -313,7 +293,7 @@ const std::string& EventSource::rounding() const {
   return state_->rounding;
 }
 bool EventSource::is_ring_buffer() const {
-  return state_->ring != nullptr || state_->held;
+  return state_->ring.has_value();
 }
 const std::string& EventSource::map_name() const {
   return state_->map.name();
