@@ -150,6 +150,10 @@ class NIGHTJAR_API LoadedGroup {
   [[nodiscard]] Result<Map> map(std::string_view name) const;
   /// Runs an attached iterator program once and returns all that it wrote (one read(2) loop to the end).
   [[nodiscard]] Result<std::vector<std::byte>> read_iterator(std::string_view program) const;
+  /// The same in pieces as they come, which cut what the program wrote anywhere; `take` answers false when it wants no
+  /// more.
+  [[nodiscard]] Result<> read_iterator(std::string_view program,
+                                       const std::function<Result<bool>(std::span<const std::byte>)>& take) const;
   /// What was done otherwise than asked, a line each: sizes that were rounded, programs that are absent, probes that
   /// went through tracefs, memory limits that were raised.
   [[nodiscard]] const std::vector<std::string>& remarks() const;

@@ -171,7 +171,12 @@ void Pipeline::tell_image(Kind kind, Bytes record, std::string_view args, std::s
 
   ArgsText whole;
   const auto full_size = kind == Kind::exec ? exec.args_bytes : args.size();
-  const auto image = make_image(join_path(text_of(record, exec.executable)), args, full_size, &whole);
+  auto image = make_image(join_path(text_of(record, exec.executable)), args, full_size, &whole);
+  if (kind == Kind::process_snapshot) {
+    // Who forked and ran nothing else has its parent's, as after a fork that was seen.
+    const Process* parent = processes_.find({exec.task.parent_pid, known_start(exec.task.parent_start_ns)});
+    if (parent != nullptr && parent->image && *parent->image == *image) image = parent->image;
+  }
   Process& process = remember(exec.task, image, kind == Kind::exec || knows_exact_starts());
   process.name = name_json(exec.task);
   if (kind == Kind::exec) process.exec_ns = exec.hdr.time_ns;

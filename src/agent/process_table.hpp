@@ -24,6 +24,7 @@ struct Image {
   std::string command_line;         ///< likewise
   std::uint64_t args_cut_from = 0;  ///< full size when args was cut, else 0
   std::vector<json::Named> raw;
+  bool operator==(const Image&) const = default;
 };
 
 struct ProcessKey {

@@ -95,20 +95,24 @@ bool asks_rules_in_kernel(const SensorOptions& options) {
 
 constexpr std::string_view snapshot_program = "process_snapshot__iter";
 
-/// What the iterator wrote: records, one behind the other, of any length. Each is copied to where it may be read, and
-/// changed, as a struct.
-Result<> visit_records(Bytes rest, const SnapshotVisit& visit) {
+/// Gives the records that `bytes` begins with, and takes them off: they lie one behind the other, of any length. Each
+/// is copied to where it may be read, and changed, as a struct. False: no more are wanted.
+Result<bool> visit_records(std::vector<std::byte>& bytes, const SnapshotVisit& visit) {
   std::vector<std::uint64_t> aligned;
-  while (rest.size() >= sizeof(wire_header)) {
+  Bytes rest = bytes;
+  bool go_on = true;
+  while (go_on && rest.size() >= sizeof(wire_header)) {
     wire_header header;
     std::memcpy(&header, rest.data(), sizeof header);
-    if (header.size < sizeof header || header.size > rest.size()) break;
+    if (header.size < sizeof header) return Error(errc::corrupt, "the task iterator's records");
+    if (header.size > rest.size()) break;  // the rest comes with the next piece
     aligned.resize((header.size + 7) / 8);
     std::memcpy(aligned.data(), rest.data(), header.size);
     rest = rest.subspan(header.size);
-    if (!NIGHTJAR_TRY(visit(std::as_writable_bytes(std::span(aligned)).first(header.size)))) break;
+    go_on = NIGHTJAR_TRY(visit(std::as_writable_bytes(std::span(aligned)).first(header.size)));
   }
-  return {};
+  bytes.erase(bytes.begin(), bytes.end() - static_cast<std::ptrdiff_t>(rest.size()));
+  return go_on;
 }
 
 template <class T>
@@ -539,8 +543,13 @@ const LoadedGroup* Sensor::snapshot_iterator() const {
 }
 
 Result<> Sensor::snapshot(const Scope& scope, bool only_self, const SnapshotVisit& visit) {
-  if (const LoadedGroup* group = snapshot_iterator())
-    return visit_records(NIGHTJAR_TRY(group->read_iterator(snapshot_program)), visit);
+  if (const LoadedGroup* group = snapshot_iterator()) {
+    std::vector<std::byte> bytes;
+    return group->read_iterator(snapshot_program, [&](Bytes piece) {
+      bytes.insert(bytes.end(), piece.begin(), piece.end());
+      return visit_records(bytes, visit);
+    });
+  }
   if (!ProcSnapshot::why_not().empty()) return {};
   ProcSnapshot proc = NIGHTJAR_TRY(ProcSnapshot::of(scope, scope_tree()));
   return proc.read(only_self, visit);

@@ -122,6 +122,16 @@ void LoadedGroup::detach() {
 }
 
 Result<std::vector<std::byte>> LoadedGroup::read_iterator(std::string_view name) const {
+  std::vector<std::byte> all;
+  NIGHTJAR_CHECK(read_iterator(name, [&all](std::span<const std::byte> piece) -> Result<bool> {
+    all.insert(all.end(), piece.begin(), piece.end());
+    return true;
+  }));
+  return all;
+}
+
+Result<> LoadedGroup::read_iterator(std::string_view name,
+                                    const std::function<Result<bool>(std::span<const std::byte>)>& take) const {
   const LoadedProgram* program = NIGHTJAR_TRY(present(*this, name));
   if (program->kind != ProgramKind::iterator) {
     return Error(errc::invalid, "program " + text::quoted(name) + " is no iterator");
@@ -131,15 +141,13 @@ Result<std::vector<std::byte>> LoadedGroup::read_iterator(std::string_view name)
   const UniqueFd iterator(
       ::bpf_iter_create(attached.holds.empty() ? -1 : ::bpf_link__fd(attached.holds.front().link.get())));
   if (!iterator.valid()) return Error::from_errno(what);
-  std::vector<std::byte> all;
   std::vector<std::byte> chunk(std::size_t{64} << 10);
   for (;;) {
     const ssize_t got = ::read(iterator.get(), chunk.data(), chunk.size());
     // EAGAIN: the kernel wants a break after a million objects that wrote nothing.
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (got < 0) return Error::from_errno(what + ": read");
-    if (got == 0) return all;
-    all.insert(all.end(), chunk.begin(), chunk.begin() + got);
+    if (got == 0 || !NIGHTJAR_TRY(take(std::span(chunk).first(static_cast<std::size_t>(got))))) return {};
   }
 }
 
