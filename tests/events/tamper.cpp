@@ -167,7 +167,7 @@ TEST(Tamper, with_its_spool_is_told) {
                ::symlink(elsewhere.c_str(), segment.c_str()) == 0 && ::chmod(spool.c_str(), 0777) == 0 &&
                ::rename(place.c_str(), elsewhere.c_str()) == 0;
       },
-      {"--output", "-", "--output", "http://127.0.0.1:1/nobody?drain=0&spool=" + spool});
+      {"--output", "-", "--output", "syslog:tcp://127.0.0.1:1?drain=0&spool=" + spool});
   ASSERT_FALSE(stream.events.empty());
   const std::map<std::string, std::string> expected{{"open_write", segment}, {"truncate", segment},
                                                     {"delete", segment},     {"symlink", segment},
