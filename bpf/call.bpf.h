@@ -35,13 +35,6 @@ struct {
 	__type(value, struct pool_row);
 } pool_scratch __weak SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct cgroup_scratch);
-} pool_cgroup __weak SEC(".maps");
-
 #ifdef NIGHTJAR_LEGACY /* nothing comes between: legacy.bpf.h */
 static __always_inline void give_back(struct pool_row *row)
 {
@@ -105,17 +98,16 @@ static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct 
 
 static __always_inline void add_cgroup(void *ctx, struct pool_row *row, struct event_start *start)
 {
-	fill_cgroup(ctx, &start->hdr, &start->task, (void *)bpf_get_current_task(), &pool_cgroup, row->slot);
+	fill_cgroup(ctx, &start->hdr, &start->task, (void *)bpf_get_current_task());
 }
 #else
-/* Header and actor: the current thread, into the record of `bytes` bytes that a row of the pool holds. Returns the size
- * of the record of its cgroup, 0 for none; -1: there is no record. Global: what a program knows of its event multiplied
+/* Header and actor: the current thread, into the record of `bytes` bytes that a row of the pool holds. Returns the
+ * record of its cgroup, 0 for none; -1: there is no record. Global: what a program knows of its event multiplied
  * with the ways through this is more than the verifier should look at. */
 __weak __noinline int make_event(__u32 copy, __u32 kind, __u32 bytes)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct pool_row *row = scratch_of(&pool_scratch, copy);
-	struct cgroup_scratch *cgroup = scratch_of(&pool_cgroup, copy);
 	struct event_start *start;
 	__u64 at = POOL_FIXED - bytes;
 
@@ -126,18 +118,16 @@ __weak __noinline int make_event(__u32 copy, __u32 kind, __u32 bytes)
 	if (!begin_record(&start->hdr, kind))
 		return -1;
 	fill_task(&start->task, task, false);
-	return make_cgroup_record(&start->hdr, &start->task, task, cgroup);
+	return begin_cgroup(&start->hdr, &start->task, task);
 }
 
 static __always_inline bool begin_event(void *ctx, struct pool_row *row, struct event_start *start, __u16 kind)
 {
-	struct cgroup_scratch *cgroup = scratch_of(&pool_cgroup, row->slot);
-	int size = make_event(row->slot, kind, row->tail - (__u8 *)start);
+	int cgroup = make_event(row->slot, kind, row->tail - (__u8 *)start);
 
-	if (size < 0)
+	if (cgroup < 0)
 		return false;
-	if (cgroup)
-		send_cgroup_record(ctx, &start->hdr, cgroup, size);
+	send_cgroup_record(ctx, &start->hdr, cgroup);
 	return true;
 }
 

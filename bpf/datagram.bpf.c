@@ -66,7 +66,7 @@ static __always_inline int sent_body(void *ctx, struct sk_buff *skb, const bool 
 	payload = BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, transport_header) + sizeof(struct udp_header);
 	d.sk = sk;
 	d.socket = socket_number(sk);
-	d.cookie = cookie_of(sk, false);
+	d.cookie = cookie_of(sk, NULL);
 	d.direction = WIRE_EGRESS;
 	d.bytes = BPF_CORE_READ(skb, len) - (payload - BPF_CORE_READ(skb, data));
 	flow = count_datagram(ctx, &d, copy);
@@ -86,7 +86,7 @@ static __always_inline int received_body(void *ctx, struct sock *sk, struct sk_b
 	fill_datagram(&d, skb, BPF_CORE_READ(skb, protocol) == bpf_htons(ETHERTYPE_IPV6), false);
 	d.sk = sk;
 	d.socket = socket_number(sk);
-	d.cookie = cookie_of(sk, false);
+	d.cookie = cookie_of(sk, NULL);
 	d.direction = WIRE_INGRESS;
 	d.bytes = BPF_CORE_READ(skb, len);
 	flow = count_datagram(ctx, &d, OF_RECEIVE);

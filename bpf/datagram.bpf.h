@@ -10,7 +10,6 @@
 #define OF_RECEIVE 2
 
 SCRATCH(flow_scratch __weak, struct net_connection);
-SCRATCH(flow_cgroup __weak, struct cgroup_scratch);
 
 struct dns_scratch {
 	struct net_payload rec;
@@ -86,10 +85,23 @@ static __always_inline void tell_first(void *ctx, struct net_connection *flow, c
 	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
 }
 
+/* Who has the flow, in a scratch; returns what begin_cgroup() does. */
+GLOBAL __u32 make_flow_owner(__u32 copy)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct net_connection *rec = scratch_of(&flow_scratch, copy);
+
+	if (!rec)
+		return 0;
+	__builtin_memset(rec, 0, sizeof(*rec));
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	fill_task(&rec->task, task, false);
+	return begin_cgroup(&rec->hdr, &rec->task, task);
+}
+
 static __always_inline struct net_connection *new_flow(void *ctx, const struct wire_flow_key *key,
 						       const struct datagram *d, const int copy)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net_connection *rec = scratch_of(&flow_scratch, copy);
 	bool sent = d->direction == WIRE_EGRESS;
 	struct wire_flow_counts *counts = counts_of_flows();
@@ -97,14 +109,11 @@ static __always_inline struct net_connection *new_flow(void *ctx, const struct w
 
 	if (!rec || !counts)
 		return NULL;
-	__builtin_memset(rec, 0, sizeof(*rec));
-	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
-	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &flow_cgroup, copy);
+	send_cgroup_record(ctx, &rec->hdr, make_flow_owner(copy));
 	rec->cookie = d->cookie;
 	rec->start_ns = rec->hdr.time_ns;
-	__builtin_memcpy(sent ? rec->source_ip : rec->destination_ip, d->local, 16);
-	__builtin_memcpy(sent ? rec->destination_ip : rec->source_ip, d->remote, 16);
+	put_ip(sent ? rec->source_ip : rec->destination_ip, d->local);
+	put_ip(sent ? rec->destination_ip : rec->source_ip, d->remote);
 	rec->source_port = sent ? d->local_port : d->remote_port;
 	rec->destination_port = sent ? d->remote_port : d->local_port;
 	rec->netns = netns_of(sk);
@@ -132,7 +141,7 @@ static __always_inline struct net_connection *count_datagram(void *ctx, const st
 	struct net_connection *flow;
 	bool first;
 
-	__builtin_memcpy(key.remote, d->remote, 16);
+	put_ip(key.remote, d->remote);
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
 		flow = new_flow(ctx, &key, d, copy);

@@ -180,7 +180,7 @@ static __always_inline int receive_ends(void *ctx)
 	bpf_map_delete_elem(&message_calls, &id);
 	sk = (void *)call.sk;
 	if (sk)
-		count_message(ctx, sk, cookie_of(sk, false), WIRE_INGRESS, call.received, call.address, call.data,
+		count_message(ctx, sk, cookie_of(sk, NULL), WIRE_INGRESS, call.received, call.address, call.data,
 			      OF_ENDED_CALL);
 	return 0;
 }

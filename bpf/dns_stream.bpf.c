@@ -27,7 +27,6 @@ struct part_scratch {
 	struct user_part parts[CALL_PARTS];
 };
 SCRATCH(dns_part_scratch, struct part_scratch);
-SCRATCH(dns_part_cgroup, struct cgroup_scratch);
 
 struct dns_stream {
 	struct net_connection on;
@@ -52,20 +51,31 @@ static __always_inline bool is_same(const struct dns_stream *stream, struct sock
 	return stream->on.source_port == bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
 }
 
+/* The current process, in a scratch; returns what begin_cgroup() does. */
+GLOBAL __u32 make_stream_owner(__u32 copy)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct dns_stream *stream = scratch_of(&dns_stream_scratch, copy);
+	struct net_connection *on = (void *)stream;
+
+	if (!stream)
+		return 0;
+	__builtin_memset(stream, 0, sizeof(*stream));
+	on->hdr.time_ns = bpf_ktime_get_boot_ns();
+	fill_task(&on->task, task, false);
+	return begin_cgroup(&on->hdr, &on->task, task);
+}
+
 /* The connection as its first user, the current process, has it. */
 static __always_inline struct dns_stream *new_stream(void *ctx, struct sock *sk, __u64 cookie, const int copy)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct dns_stream *stream = scratch_of(&dns_stream_scratch, copy);
 	struct net_connection *on = (void *)stream;
 	__u64 key = (__u64)sk;
 
 	if (!stream)
 		return NULL;
-	__builtin_memset(stream, 0, sizeof(*stream));
-	on->hdr.time_ns = bpf_ktime_get_boot_ns();
-	fill_task(&on->task, task, false);
-	fill_cgroup(ctx, &on->hdr, &on->task, task, &dns_part_cgroup, copy);
+	send_cgroup_record(ctx, &on->hdr, make_stream_owner(copy));
 	on->cookie = cookie;
 	on->start_ns = on->hdr.time_ns;
 	on->duration_ns = WIRE_NOT_COUNTED;
@@ -160,7 +170,7 @@ static __always_inline struct user_call read_call(struct user_part *parts)
 
 /* ---- Telling ---- */
 
-static __always_inline void tell_piece(void *ctx, struct part_scratch *s, __u64 start, __u64 size)
+static __always_inline void send_piece(void *ctx, struct part_scratch *s, __u64 start, __u64 size)
 {
 	__u64 len = start ? size : 0;
 
@@ -183,8 +193,26 @@ static __always_inline void tell_piece(void *ctx, struct part_scratch *s, __u64 
 	s->rec.offset += size;
 }
 
+/* A ring buffer needs no context, so that this can be global. */
+__noinline int send_piece_to_ring(__u32 copy, __u64 start, __u64 size)
+{
+	struct part_scratch *s = scratch_of(&dns_part_scratch, copy);
+
+	if (use_ring && s)
+		send_piece(NULL, s, start, size);
+	return 0;
+}
+
+static __always_inline void tell_piece(void *ctx, struct part_scratch *s, __u64 start, __u64 size, const int copy)
+{
+	if (use_ring)
+		send_piece_to_ring(copy, start, size);
+	else
+		send_piece(ctx, s, start, size);
+}
+
 /* `size` bytes, which begin `skip` bytes into the call's parts. */
-static __always_inline void tell_pieces(void *ctx, struct part_scratch *s, __u64 skip, __u64 size)
+static __always_inline void tell_pieces(void *ctx, struct part_scratch *s, __u64 skip, __u64 size, const int copy)
 {
 	for (int i = 0; i < CALL_PARTS && size; i++) {
 		__u64 start = s->parts[i].start, len = s->parts[i].size;
@@ -199,10 +227,10 @@ static __always_inline void tell_pieces(void *ctx, struct part_scratch *s, __u64
 		if (len > size)
 			len = size;
 		size -= len;
-		tell_piece(ctx, s, start, len);
+		tell_piece(ctx, s, start, len, copy);
 	}
 	if (size)
-		tell_piece(ctx, s, 0, size);
+		tell_piece(ctx, s, 0, size, copy);
 }
 
 static __always_inline bool is_to_name_server(struct sock *sk, __u16 port)
@@ -241,7 +269,7 @@ static __always_inline int passed_body(void *ctx, struct sock *sk, __u64 cookie,
 	s->rec.pad0 = 0;
 	s->rec.offset = stream->passed[answer & 1];
 	stream->passed[answer & 1] += size;
-	tell_pieces(ctx, s, skip, size);
+	tell_pieces(ctx, s, skip, size, copy);
 	return 0;
 }
 
@@ -255,7 +283,7 @@ int dns_tcp__sent_fexit_more(__u64 *ctx)
 
 	if (sk->__sk_common.skc_dport != bpf_htons(DNS_PORT) || !is_to_name_server(sk, bpf_htons(DNS_PORT)))
 		return 0;
-	return passed_body(ctx, sk, cookie_of(sk, false), (int)ctx[3], 0, false, OF_WRITTEN);
+	return passed_body(ctx, sk, cookie_of(sk, NULL), (int)ctx[3], 0, false, OF_WRITTEN);
 }
 
 /* tcp_recvmsg: how many it gave. Linux kernel commit ec095263a965 ("net: remove noblock parameter from recvmsg()
@@ -272,7 +300,7 @@ int dns_tcp__received_fexit_more(__u64 *ctx)
 		bpf_get_func_ret(ctx, &size);
 	else
 		size = ctx[6];
-	return passed_body(ctx, sk, cookie_of(sk, false), (int)size, 1, false, OF_READ);
+	return passed_body(ctx, sk, cookie_of(sk, NULL), (int)size, 1, false, OF_READ);
 }
 
 /* No kretprobes: one that waits in a call takes one of few places, and many processes wait for data. So what is sent
@@ -284,7 +312,7 @@ int dns_tcp__sent_kprobe_more(struct pt_regs *ctx)
 
 	if (!is_to_name_server(sk, PORT_OF(sk)))
 		return 0;
-	return passed_body(ctx, sk, cookie_of(sk, false), PT_REGS_PARM3(ctx), 0, false, OF_WRITTEN);
+	return passed_body(ctx, sk, cookie_of(sk, NULL), PT_REGS_PARM3(ctx), 0, false, OF_WRITTEN);
 }
 
 SEC("kprobe/tcp_recvmsg")
@@ -310,7 +338,7 @@ int dns_tcp__received_kprobe_more(struct pt_regs *ctx)
 
 	if (!is_to_name_server(sk, PORT_OF(sk)))
 		return 0;
-	return passed_body(ctx, sk, cookie_of(sk, false), (int)PT_REGS_PARM2(ctx), 1, true, OF_READ);
+	return passed_body(ctx, sk, cookie_of(sk, NULL), (int)PT_REGS_PARM2(ctx), 1, true, OF_READ);
 }
 
 SEC("tp_btf/sock_send_length")

@@ -328,9 +328,10 @@ __weak __noinline int rules_drop(__u32 row, __u32 kind)
 	return held_back(kind, true);
 }
 
-/* What make_file_record() left to send, in one number: the row's record in the low half, its cgroup's in the high. */
-#define FILE_RECORD_SIZE(sizes) ((sizes) & 0xffffffff)
-#define CGROUP_RECORD_SIZE(sizes) ((sizes) >> 32)
+/* What make_file_record() left to send, in one number: the size of the row's record in the low half, the record of its
+ * cgroup in the high. */
+#define FILE_RECORD_SIZE(made) ((made) & 0xffffffff)
+#define FILE_RECORD_CGROUP(made) ((made) >> 32)
 
 /* Makes the record of what the facts of a row say; 0: there is none. Global: one program sends in several places. */
 __weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
@@ -351,17 +352,7 @@ __weak __noinline __u64 make_file_record(__u32 row, __u32 kind)
 	rec->hdr.incomplete = s->facts.missing;
 	fill_task(&rec->task, task, false);
 	put_file_facts(rec, &s->facts);
-	return make_cgroup_record(&rec->hdr, &rec->task, task, &r->cgroup) << 32 | (sizeof(*rec) + used);
-}
-
-/* A ring buffer needs no context, so that this can be global. */
-__weak __noinline int send_cgroup_of_row(__u32 row, __u32 size)
-{
-	struct scratch_row *r = scratch_at(row);
-
-	if (r && use_ring)
-		send_cgroup_record(NULL, &((struct file_scratch *)r->bytes)->rec.hdr, &r->cgroup, size);
-	return 0;
+	return (__u64)begin_cgroup(&rec->hdr, &rec->task, task) << 32 | (sizeof(*rec) + used);
 }
 
 /* Sends what the facts of a row say that the caller took. */
@@ -369,17 +360,14 @@ static __always_inline void send_file(void *ctx, __u32 row, __u32 kind)
 {
 	struct scratch_row *r = scratch_at(row);
 	struct file_event *rec;
-	__u64 sizes, size;
+	__u64 made, size;
 
 	if (!r)
 		return;
 	rec = &((struct file_scratch *)r->bytes)->rec;
-	sizes = make_file_record(row, kind);
-	if (use_ring)
-		send_cgroup_of_row(row, CGROUP_RECORD_SIZE(sizes));
-	else
-		send_cgroup_record(ctx, &rec->hdr, &r->cgroup, CGROUP_RECORD_SIZE(sizes));
-	size = FILE_RECORD_SIZE(sizes);
+	made = make_file_record(row, kind);
+	send_cgroup_record(ctx, &rec->hdr, FILE_RECORD_CGROUP(made));
+	size = FILE_RECORD_SIZE(made);
 	if (!size)
 		return;
 	opaque(size); /* or clang makes one comparison of the two, on size - 1: 5.10 sees no bound of size in it */

@@ -10,8 +10,10 @@
 #define AT_SYMLINK_FOLLOW 0x400
 #define O_TRUNC_BIT 01000
 
+enum which_name { NEW_NAME, OLD_NAME };
+
 struct asked {
-	__u64 name, old_name; /* the caller's strings */
+	__u64 names[2]; /* the caller's strings: enum which_name */
 	__u64 text;
 	__u64 flags;
 	__s32 dfd, old_dfd;
@@ -36,53 +38,53 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 		return true;
 	case __NR_rename:
 		s->kind = WIRE_FILE_RENAME;
-		s->old_name = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[OLD_NAME] = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_mkdir:
 		s->kind = WIRE_FILE_MKDIR;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_rmdir:
 		s->kind = WIRE_FILE_RMDIR;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_unlink:
 		s->kind = WIRE_FILE_DELETE;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_link:
 		s->kind = WIRE_FILE_LINK;
-		s->old_name = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[OLD_NAME] = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_symlink:
 		s->kind = WIRE_FILE_SYMLINK;
 		s->text = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_chmod:
 		s->kind = WIRE_FILE_CHMOD;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_chown:
 	case __NR_lchown:
 		s->kind = WIRE_FILE_CHOWN;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_mknod:
 		s->kind = WIRE_FILE_MKNOD;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_utime:
 	case __NR_utimes:
 		s->kind = WIRE_FILE_UTIMES;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_futimesat:
 		s->kind = WIRE_FILE_UTIMES;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 #endif
 	case __NR_openat:
@@ -103,34 +105,34 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 	case __NR_renameat2:
 		s->kind = WIRE_FILE_RENAME;
 		s->old_dfd = ctx->args[0];
-		s->old_name = ctx->args[1];
+		s->names[OLD_NAME] = ctx->args[1];
 		s->dfd = ctx->args[2];
-		s->name = ctx->args[3];
+		s->names[NEW_NAME] = ctx->args[3];
 		s->flags = nr == __NR_renameat2 ? ctx->args[4] : 0;
 		return true;
 	case __NR_mkdirat:
 		s->kind = WIRE_FILE_MKDIR;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_unlinkat:
 		s->kind = ctx->args[2] & AT_REMOVEDIR ? WIRE_FILE_RMDIR : WIRE_FILE_DELETE;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_linkat:
 		s->kind = WIRE_FILE_LINK;
 		s->old_dfd = ctx->args[0];
-		s->old_name = ctx->args[1];
+		s->names[OLD_NAME] = ctx->args[1];
 		s->dfd = ctx->args[2];
-		s->name = ctx->args[3];
+		s->names[NEW_NAME] = ctx->args[3];
 		s->flags = ctx->args[4];
 		return true;
 	case __NR_symlinkat:
 		s->kind = WIRE_FILE_SYMLINK;
 		s->text = ctx->args[0];
 		s->dfd = ctx->args[1];
-		s->name = ctx->args[2];
+		s->names[NEW_NAME] = ctx->args[2];
 		return true;
 	case __NR_fchmod:
 		s->kind = WIRE_FILE_CHMOD;
@@ -142,7 +144,7 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 #endif
 		s->kind = WIRE_FILE_CHMOD;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_fchown:
 		s->kind = WIRE_FILE_CHOWN;
@@ -151,11 +153,11 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 	case __NR_fchownat:
 		s->kind = WIRE_FILE_CHOWN;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_truncate:
 		s->kind = WIRE_FILE_TRUNCATE;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		return true;
 	case __NR_ftruncate:
 		s->kind = WIRE_FILE_TRUNCATE;
@@ -164,12 +166,12 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 	case __NR_mknodat:
 		s->kind = WIRE_FILE_MKNOD;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
+		s->names[NEW_NAME] = ctx->args[1];
 		return true;
 	case __NR_setxattr:
 	case __NR_lsetxattr:
 		s->kind = WIRE_FILE_XATTR_SET;
-		s->name = ctx->args[0];
+		s->names[NEW_NAME] = ctx->args[0];
 		s->text = ctx->args[1];
 		return true;
 	case __NR_fsetxattr:
@@ -180,8 +182,8 @@ static __always_inline bool describe(struct asked *s, struct arguments *ctx, __u
 	case __NR_utimensat:
 		s->kind = WIRE_FILE_UTIMES;
 		s->dfd = ctx->args[0];
-		s->name = ctx->args[1];
-		if (!s->name)
+		s->names[NEW_NAME] = ctx->args[1];
+		if (!s->names[NEW_NAME])
 			s->fd = ctx->args[0];
 		return true;
 	default:

@@ -134,58 +134,112 @@ static __always_inline void gone_name(struct file_facts *f, __u64 mnt, struct wi
 	bpf_probe_read_kernel(f->old_name, NAME_BYTES, name);
 }
 
+/* The next three look at one witness each, the `at`-th of the thread's call, for the facts of a row. Global, since they
+ * stand in loops. */
+
+static __always_inline struct witness *witness_at(struct file_syscall *s, __u64 at)
+{
+	opaque(at);
+	return s && at < WITNESSES ? &s->witnesses[at] : NULL;
+}
+
+static __always_inline struct file_facts *facts_at(__u32 row)
+{
+	struct file_scratch *scratch = file_scratch_at(row);
+
+	return scratch ? &scratch->facts : NULL;
+}
+
+__noinline int try_removed(__u32 row, __u32 at)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct witness *w = witness_at(s, at);
+	struct file_facts *f = facts_at(row);
+	__u64 mnt;
+
+	if (!w || !f || !w->inode || !w->is_new ||
+	    ((w->mode & S_IFMT) == S_IFDIR) != (s->asked.kind == WIRE_FILE_RMDIR) || !is_witness(w->parent_inode))
+		return 0;
+	mnt = visible_mount((__u64)file_system_of(w->parent));
+	if (!mnt)
+		return 0;
+	witness_facts(f, w);
+	if (s->asked.kind == WIRE_FILE_RMDIR) { /* ext4 has set it to 0 by now */
+		f->size = WIRE_NO_COUNT;
+		f->missing |= WIRE_MISSING_SIZE;
+	}
+	gone_name(f, mnt, w, s->last[NEW_NAME]);
+	return 1;
+}
+
+/* Gives the inode. */
+__noinline __u64 try_renamed(__u32 row, __u32 at)
+{
+	struct file_syscall *s = syscall_of_thread();
+	struct witness *w = witness_at(s, at);
+	struct file_facts *f = facts_at(row);
+	__u64 mnt, now;
+
+	if (!w || !f || !w->inode || !w->is_old || !is_witness(w->parent_inode))
+		return 0;
+	mnt = visible_mount((__u64)file_system_of(w->parent));
+	if (!mnt)
+		return 0;
+	now = entry_named(w->inode, NEW_NAME, 0);
+	if (!now || (w->is_new && parent_of(now) == w->parent))
+		return 0;
+	inode_facts(f, (void *)w->inode);
+	gone_name(f, mnt, w, s->last[OLD_NAME]);
+	f->old_inode = f->inode;
+	f->mnt = mnt;
+	f->dentry = now;
+	return w->inode;
+}
+
+/* Gives the inode. */
+__noinline __u64 try_touched(__u32 row, __u32 at, __u32 in_directory)
+{
+	struct witness *w = witness_at(syscall_of_thread(), at);
+	struct file_facts *f = facts_at(row);
+	__u64 entry, mnt;
+
+	if (!w || !f)
+		return 0;
+	entry = entry_named(w->inode, NEW_NAME, 0);
+	if (in_directory && (!entry || !is_witness((__u64)inode_of(parent_of(entry)))))
+		return 0;
+	if (!entry) /* through a symbolic link, or "." */
+		entry = first_entry((void *)w->inode);
+	if (!entry)
+		return 0;
+	mnt = visible_mount((__u64)file_system_of(entry));
+	if (!mnt)
+		return 0;
+	f->mnt = mnt;
+	f->dentry = entry;
+	return w->inode;
+}
+
 /* delete, rmdir: the witness that was known by the name, in a directory that is a witness, too. */
-static __always_inline bool find_removed(struct file_syscall *s, struct file_facts *f)
+static __always_inline bool find_removed(__u32 row)
 {
 	for (int i = 0; i < WITNESSES; i++) {
-		struct witness *w = &s->witnesses[i];
-		bool is_dir = (w->mode & S_IFMT) == S_IFDIR;
-		__u64 mnt;
-
-		if (!w->inode || !w->is_new || is_dir != (s->asked.kind == WIRE_FILE_RMDIR) ||
-		    !is_witness(w->parent_inode))
-			continue;
-		mnt = visible_mount((__u64)file_system_of(w->parent));
-		if (!mnt)
-			continue;
-		witness_facts(f, w);
-		if (s->asked.kind == WIRE_FILE_RMDIR) { /* ext4 has set it to 0 by now */
-			f->size = WIRE_NO_COUNT;
-			f->missing |= WIRE_MISSING_SIZE;
-		}
-		gone_name(f, mnt, w, s->last);
-		return true;
+		if (try_removed(row, i))
+			return true;
 	}
 	return false;
 }
 
 /* rename: the witness that has another name now, and the one that had that name before in the same directory. */
-static __always_inline bool find_renamed(struct file_syscall *s, struct file_facts *f)
+static __always_inline bool find_renamed(__u32 row, struct file_syscall *s, struct file_facts *f)
 {
-	__u64 renamed = 0, directory = 0;
+	__u64 renamed = 0, directory;
 
-	for (int i = 0; i < WITNESSES && !renamed; i++) {
-		struct witness *w = &s->witnesses[i];
-		__u64 mnt, now;
-
-		if (!w->inode || !w->is_old || !is_witness(w->parent_inode))
-			continue;
-		mnt = visible_mount((__u64)file_system_of(w->parent));
-		if (!mnt)
-			continue;
-		now = entry_named(w->inode, NEW_NAME, 0);
-		if (!now || (w->is_new && parent_of(now) == w->parent))
-			continue;
-		renamed = w->inode;
-		directory = parent_of(now);
-		inode_facts(f, (void *)w->inode);
-		gone_name(f, mnt, w, s->old_last);
-		f->old_inode = f->inode;
-		f->mnt = mnt;
-		f->dentry = now;
-	}
+	for (int i = 0; i < WITNESSES && !renamed; i++)
+		renamed = try_renamed(row, i);
 	if (!renamed)
 		return false;
+	directory = parent_of(f->dentry);
 	for (int i = 0; i < WITNESSES; i++) {
 		struct witness *w = &s->witnesses[i];
 
@@ -198,35 +252,20 @@ static __always_inline bool find_renamed(struct file_syscall *s, struct file_fac
 }
 
 /* Everything else: the witness that has the name now, or that is alone. */
-static __always_inline bool find_touched(struct file_syscall *s, struct file_facts *f, const bool in_directory)
+static __always_inline bool find_touched(__u32 row, struct file_syscall *s, struct file_facts *f,
+					 const bool in_directory)
 {
-	__u64 best = 0, best_inode = 0, best_mnt = 0;
+	__u64 best = 0;
 
-	for (int i = 0; i < WITNESSES; i++) {
-		__u64 inode = s->witnesses[i].inode;
-		__u64 entry, mnt;
+	for (int i = 0; i < WITNESSES && s->witnesses[i].inode; i++) {
+		__u64 found = try_touched(row, i, in_directory);
 
-		if (!inode)
-			break;
-		entry = entry_named(inode, NEW_NAME, 0);
-		if (in_directory && (!entry || !is_witness((__u64)inode_of(parent_of(entry)))))
-			continue;
-		if (!entry) /* through a symbolic link, or "." */
-			entry = first_entry((void *)inode);
-		if (!entry)
-			continue;
-		mnt = visible_mount((__u64)file_system_of(entry));
-		if (!mnt)
-			continue;
-		best = entry;
-		best_inode = inode;
-		best_mnt = mnt;
+		if (found)
+			best = found;
 	}
 	if (!best)
 		return false;
-	inode_facts(f, (void *)best_inode);
-	f->mnt = best_mnt;
-	f->dentry = best;
+	inode_facts(f, (void *)best);
 	return true;
 }
 
@@ -260,9 +299,9 @@ static __always_inline bool find_linked_on_overlay(struct file_syscall *s, struc
 	}
 	f->old_dentry = directory ? first_entry((void *)directory) : 0;
 	f->old_mnt = f->old_dentry ? visible_mount((__u64)file_system_of(f->old_dentry)) : 0;
-	if (!f->old_mnt || !s->last[0])
+	if (!f->old_mnt || !s->last[NEW_NAME][0])
 		return false;
-	bpf_probe_read_kernel(f->old_name, NAME_BYTES, s->last);
+	bpf_probe_read_kernel(f->old_name, NAME_BYTES, s->last[NEW_NAME]);
 	if (!old && is_same_directory())
 		old = child_named(directory, OLD_NAME);
 	entry = (void *)old;
@@ -298,16 +337,16 @@ __noinline int find_file(__u32 row)
 			return 0;
 		file_facts_of(f, file);
 	} else if (s->asked.kind == WIRE_FILE_RENAME) {
-		return find_renamed(s, f);
+		return find_renamed(row, s, f);
 	} else if (s->asked.kind == WIRE_FILE_DELETE || s->asked.kind == WIRE_FILE_RMDIR) {
-		return find_removed(s, f);
+		return find_removed(row);
 	} else if (s->asked.kind == WIRE_FILE_LINK && s->on_overlay) {
 		return find_linked_on_overlay(s, f);
 	} else {
 		bool in_directory = s->asked.kind == WIRE_FILE_MKDIR || s->asked.kind == WIRE_FILE_MKNOD ||
 				    s->asked.kind == WIRE_FILE_SYMLINK || s->asked.kind == WIRE_FILE_LINK;
 
-		if (!find_touched(s, f, in_directory))
+		if (!find_touched(row, s, f, in_directory))
 			return 0;
 		if (s->asked.kind == WIRE_FILE_LINK)
 			find_linked(f);

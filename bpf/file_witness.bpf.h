@@ -19,8 +19,9 @@ struct file_syscall {
 	__u32 count;
 	__u32 on_overlay; /* the witnesses are of an overlay */
 	struct witness witnesses[WITNESSES];
-	char last[NAME_BYTES], old_last[NAME_BYTES]; /* the last component of each, padded with zeros */
-	__u32 last_at, old_last_at;                  /* where in the name it begins */
+	/* Of each name, in the order of enum which_name: the last component, padded with zeros, and where it begins. */
+	char last[2][NAME_BYTES];
+	__u32 last_at[2];
 	char scratch[NAME_BYTES];
 	__u64 mount, fallback; /* of visible_mount() */
 	__u64 child;           /* of child_named() */
@@ -48,7 +49,12 @@ static __always_inline struct file_syscall *syscall_of_thread(void)
 /* What follows is asked in loops: global functions, which the verifier checks once. They take numbers only, so each
  * finds the thread's call again. */
 
-enum which_name { NEW_NAME, OLD_NAME };
+/* Without a branch: the verifier would look at what follows once for each. */
+static __always_inline __u32 one_of(__u32 which)
+{
+	opaque(which);
+	return which & 1;
+}
 
 /* Whether the entry has the last component of the call's name. */
 __noinline int name_is(__u64 entry, __u32 which)
@@ -60,7 +66,7 @@ __noinline int name_is(__u64 entry, __u32 which)
 	if (!s || !entry)
 		return 0;
 	a = (void *)s->scratch;
-	b = which == OLD_NAME ? (void *)s->old_last : (void *)s->last;
+	b = (void *)s->last[one_of(which)];
 	__builtin_memset(s->scratch, 0, NAME_BYTES);
 	if (bpf_probe_read_kernel_str(s->scratch, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name)) <= 0)
 		return 0;
@@ -115,8 +121,8 @@ __noinline int copy_last(__u32 which)
 
 	if (!s)
 		return 0;
-	to = which == OLD_NAME ? s->old_last : s->last;
-	name = which == OLD_NAME ? s->asked.old_name : s->asked.name;
+	to = s->last[one_of(which)];
+	name = s->asked.names[one_of(which)];
 	__builtin_memset(to, 0, NAME_BYTES);
 	if (!g || !name)
 		return 0;
@@ -144,37 +150,47 @@ __noinline int copy_last(__u32 which)
 	if (n <= 0 || n >= NAME_BYTES || begin >= GIVEN_BYTES)
 		return 0;
 	bpf_probe_read_kernel(to, n, g->bytes + begin);
-	if (which == OLD_NAME)
-		s->old_last_at = begin;
-	else
-		s->last_at = begin;
+	s->last_at[one_of(which)] = begin;
 	return 0;
 }
 
-/* Whether what stands before the last components is the same, byte by byte: then they are in the same directory. */
+/* Whether the next bytes of what stands before the last components are the same. */
 #define COMPARED_AT_ONCE 64
-__noinline int is_same_directory(void)
+__noinline int is_same_part(__u32 at)
 {
 	struct file_syscall *s = syscall_of_thread();
 	__u64 a[COMPARED_AT_ONCE / 8] = {}, b[COMPARED_AT_ONCE / 8] = {};
+	__u64 n;
 
-	if (!s || s->asked.dfd != s->asked.old_dfd || s->last_at != s->old_last_at || !s->old_last[0])
+	if (!s)
+		return 0;
+	n = s->last_at[NEW_NAME] - at;
+	if (n > COMPARED_AT_ONCE)
+		n = COMPARED_AT_ONCE;
+	opaque(n);
+	if (n > COMPARED_AT_ONCE || bpf_probe_read_user(a, n, (void *)(s->asked.names[NEW_NAME] + at)) ||
+	    bpf_probe_read_user(b, n, (void *)(s->asked.names[OLD_NAME] + at)))
+		return 0;
+	for (int i = 0; i < COMPARED_AT_ONCE / 8; i++) {
+		if (a[i] != b[i])
+			return 0;
+	}
+	return 1;
+}
+
+/* Whether all of it is, byte by byte: then they are in the same directory. */
+__noinline int is_same_directory(void)
+{
+	struct file_syscall *s = syscall_of_thread();
+
+	if (!s || s->asked.dfd != s->asked.old_dfd || s->last_at[NEW_NAME] != s->last_at[OLD_NAME] ||
+	    !s->last[OLD_NAME][0])
 		return 0;
 	for (__u32 at = 0; at < GIVEN_BYTES; at += COMPARED_AT_ONCE) {
-		__u64 n = s->last_at - at;
-
-		if (at >= s->last_at)
+		if (at >= s->last_at[NEW_NAME])
 			return 1;
-		if (n > COMPARED_AT_ONCE)
-			n = COMPARED_AT_ONCE;
-		opaque(n);
-		if (n > COMPARED_AT_ONCE || bpf_probe_read_user(a, n, (void *)(s->asked.name + at)) ||
-		    bpf_probe_read_user(b, n, (void *)(s->asked.old_name + at)))
+		if (!is_same_part(at))
 			return 0;
-		for (int i = 0; i < COMPARED_AT_ONCE / 8; i++) {
-			if (a[i] != b[i])
-				return 0;
-		}
 	}
 	return 0;
 }
@@ -186,7 +202,7 @@ __noinline int copy_names(void)
 {
 	struct file_syscall *s = syscall_of_thread();
 
-	if (!s || s->last[0])
+	if (!s || s->last[NEW_NAME][0])
 		return 0;
 	copy_last(NEW_NAME);
 	if (s->asked.kind == WIRE_FILE_RENAME || s->asked.kind == WIRE_FILE_LINK)
@@ -250,7 +266,7 @@ static __always_inline void remember_name(struct file_syscall *s, struct witness
 
 /* Some steps along a directory's entries, from s->child on: the first that has the call's name, and an inode; 0: none
  * yet. */
-#define CHILDREN_AT_ONCE 64
+#define CHILDREN_AT_ONCE 8
 __noinline __u64 try_children(__u32 which)
 {
 	struct file_syscall *s = syscall_of_thread();
@@ -270,6 +286,18 @@ __noinline __u64 try_children(__u32 which)
 	return 0;
 }
 
+/* More of them. */
+#define CHILDREN_IN_TURN 64
+__noinline __u64 try_more_children(__u32 which)
+{
+	struct file_syscall *s = syscall_of_thread();
+	__u64 found = 0;
+
+	for (int i = 0; i < CHILDREN_IN_TURN / CHILDREN_AT_ONCE && !found && s && s->child; i++)
+		found = try_children(which);
+	return found;
+}
+
 /* The entry of a directory by the call's name, as far as the kernel holds it in memory. The latest are first: what the
  * call itself looked up is found at once. 0: none, or the directory has very many. */
 #define CHILDREN_TRIED 1024
@@ -283,8 +311,8 @@ __noinline __u64 child_named(__u64 of_directory, __u32 which)
 	if (!s || !entry)
 		return 0;
 	s->child = (__u64)BPF_CORE_READ(entry, d_children.first);
-	for (int i = 0; i < CHILDREN_TRIED / CHILDREN_AT_ONCE && !found && s->child; i++)
-		found = try_children(which);
+	for (int i = 0; i < CHILDREN_TRIED / CHILDREN_IN_TURN && !found && s->child; i++)
+		found = try_more_children(which);
 	return found;
 }
 

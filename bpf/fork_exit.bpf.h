@@ -5,9 +5,7 @@
 #include "wire/process.h"
 
 SHARED_SCRATCH(fork_scratch, struct process_fork);
-SHARED_SCRATCH(fork_cgroup, struct cgroup_scratch);
 SHARED_SCRATCH(exit_scratch, struct process_exit);
-SHARED_SCRATCH(exit_cgroup, struct cgroup_scratch);
 
 /* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
 
@@ -26,7 +24,7 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_FORK))
 		return 0;
 	fill_task(&rec->task, child, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, child, &fork_cgroup, copy);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, child);
 	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
 	rec->clone_flags = clone_flags;
 	rec->creator_pid = BPF_CORE_READ(creator, tgid);
@@ -73,7 +71,7 @@ static __always_inline int exit_body(void *ctx, struct task_struct *task, const 
 	if (!rec || !begin_record(&rec->hdr, WIRE_PROCESS_EXIT))
 		return 0;
 	fill_task(&rec->task, task, direct);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exit_cgroup, copy);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
 	/* What wait(2) will say: Linux kernel, wait_task_zombie(). */
 	if (KREAD(signal, flags) & SIGNAL_GROUP_EXIT)
 		rec->status = KREAD(signal, group_exit_code);

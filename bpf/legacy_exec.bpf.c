@@ -37,7 +37,6 @@ struct {
 } legacy_exec_calls SEC(".maps");
 
 SCRATCH(legacy_piece_scratch, struct piece_scratch);
-SCRATCH(legacy_exec_cgroup, struct cgroup_scratch);
 
 /* security_bprm_check(bprm): the tracepoint does not give it. */
 SEC("kprobe/security_bprm_check")
@@ -73,7 +72,7 @@ int process_exec__legacy(struct sched_process_exec_ctx *ctx)
 		return 0;
 	w->kind = WIRE_PROCESS_EXEC;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &legacy_exec_cgroup, 0);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
 	file = BPF_CORE_READ(task, mm, exe_file);
 	fill_image_facts(rec, task, file);
 	if (ctx->old_pid != ctx->pid)

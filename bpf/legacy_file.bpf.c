@@ -12,8 +12,6 @@ struct {
 	__type(value, __u32);
 } legacy_file_calls SEC(".maps");
 
-SCRATCH(legacy_file_cgroup, struct cgroup_scratch);
-
 enum legacy_op { OP_CREATE = 1, OP_UNLINK, OP_RENAME, OP_SETATTR };
 
 struct legacy_call_key {
@@ -311,7 +309,7 @@ int file_chain_last__legacy(struct pt_regs *ctx)
 	__builtin_memset(&rec->target, 0, 2 * sizeof(rec->target));
 	put_file_facts(rec, &w->facts);
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &legacy_file_cgroup, 0);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
 	opaque(at);
 	if (at > LEGACY_TAIL)
 		at = LEGACY_TAIL;

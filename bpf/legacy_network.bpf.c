@@ -26,7 +26,7 @@ static __always_inline struct net_connection *owned(void *ctx, struct sock *sk, 
 		return known;
 	if (known && !begins && known->task.pid == (__u32)BPF_CORE_READ(task, tgid))
 		return known;
-	rec = new_connection(ctx, sk, cookie_of(sk, false), begins ? WIRE_EGRESS : 0,
+	rec = new_connection(ctx, sk, cookie_of(sk, NULL), begins ? WIRE_EGRESS : 0,
 			     begins ? WIRE_CONNECTING : WIRE_CONNECTED, 0);
 	if (!rec)
 		return known;
@@ -57,7 +57,7 @@ static __always_inline int legacy_state(void *ctx, struct sock *sk, int before, 
 	if (rec->phase == WIRE_CONNECTING)
 		connect_ends(ctx, rec, sk, after, after == TCP_CLOSE ? error : 0);
 	else if (after == TCP_CLOSE)
-		connection_ends(ctx, rec, sk, cookie_of(sk, false), before, error);
+		connection_ends(ctx, rec, sk, cookie_of(sk, NULL), before, error);
 	if (after == TCP_CLOSE)
 		bpf_map_delete_elem(&connections, &key);
 	return 0;
@@ -74,7 +74,7 @@ int net_listen__legacy(struct inet_sock_set_state_ctx *ctx)
 {
 	struct sock *sk = (void *)ctx->socket;
 
-	return ctx->after == TCP_LISTEN && protocol_of(sk) == IPPROTO_TCP ? listen_body(ctx, sk, false, 0) : 0;
+	return ctx->after == TCP_LISTEN && protocol_of(sk) == IPPROTO_TCP ? listen_body(ctx, sk, NULL, 0) : 0;
 }
 
 /* tcp_set_state(sk, state): where there is no such tracepoint. Sockets begin to listen without it. */
@@ -89,8 +89,7 @@ int net_state_call__legacy(struct pt_regs *ctx)
 SEC("kprobe/security_sock_graft")
 int net_accept__legacy(struct pt_regs *ctx)
 {
-	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, (void *)PT_REGS_PARM1(ctx), false)
-							       : 0;
+	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, (void *)PT_REGS_PARM1(ctx), NULL) : 0;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

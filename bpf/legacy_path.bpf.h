@@ -36,7 +36,6 @@ struct legacy_work {
 	__u32 kind;
 	__u32 pad0;
 	struct file_facts facts;
-	struct cgroup_scratch cgroup;
 	__u8 fixed[LEGACY_FIXED]; /* the record's struct, at the end */
 	__u8 tail[LEGACY_TAIL];
 };

@@ -12,7 +12,7 @@
 
 static __always_inline int bind_body(void *ctx, struct sock *sk, const int copy)
 {
-	return is_internet(sk) ? send_endpoint(ctx, sk, WIRE_NET_BIND, false, copy) : 0;
+	return is_internet(sk) ? send_endpoint(ctx, sk, cookie_of(sk, NULL), WIRE_NET_BIND, copy) : 0;
 }
 
 /* A socket arrives through a unix socket: its new owner tells what happens to it. */
@@ -32,29 +32,31 @@ static __always_inline int received_body(void *ctx, struct file *file)
 	key = (__u64)sk;
 	rec = bpf_map_lookup_elem(&connections, &key);
 	if (rec)
-		fill_owner(ctx, rec, task, OF_RECEIVED);
+		change_owner(ctx, rec, sk, OF_RECEIVED);
 	return 0;
 }
 
 /* ---- The hooks ---- */
 
+#define PLAIN(typed) ((struct sock *)address_of((void *)(typed)))
+
 WITH_STAND_INS("tp_btf/inet_sock_set_state", net_state__tp_btf, __u64,
-	       state_changes(ctx, (struct sock *)ctx[0], ctx[1], ctx[2], true, copy))
+	       state_changes(ctx, PLAIN(ctx[0]), ctx[1], ctx[2], (struct sock *)ctx[0], copy))
 WITH_STAND_INS("raw_tp/inet_sock_set_state", net_state__raw_tp, struct bpf_raw_tracepoint_args,
-	       state_changes(ctx, (void *)ctx->args[0], ctx->args[1], ctx->args[2], false, copy))
+	       state_changes(ctx, (void *)ctx->args[0], ctx->args[1], ctx->args[2], NULL, copy))
 
 /* Called for every socket that accept returns, with the socket locked, by whichever way accept was called. */
 SEC("fentry/security_sock_graft")
 int net_accept__fentry(__u64 *ctx)
 {
-	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, (struct sock *)ctx[0], true) : 0;
+	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, PLAIN(ctx[0]), (struct sock *)ctx[0])
+							       : 0;
 }
 
 SEC("kprobe/security_sock_graft")
 int net_accept__kprobe(struct pt_regs *ctx)
 {
-	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, (void *)PT_REGS_PARM1(ctx), false)
-							       : 0;
+	return in_scope((void *)bpf_get_current_task(), false) ? accept_body(ctx, (void *)PT_REGS_PARM1(ctx), NULL) : 0;
 }
 
 static __always_inline int accept_call_ends(void *ctx, __s64 fd)
@@ -64,7 +66,7 @@ static __always_inline int accept_call_ends(void *ctx, __s64 fd)
 	if (fd < 0 || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
 	sk = sock_of_descriptor(fd);
-	return sk ? accept_body(ctx, sk, false) : 0;
+	return sk ? accept_body(ctx, sk, NULL) : 0;
 }
 
 SEC("raw_tp/syscalls/sys_exit_accept")

@@ -7,9 +7,10 @@
 
 #define NAME_BYTES 256 /* NAME_MAX and the terminator */
 /* Deeper paths are cut at the root's end and marked. */
-#define STRIDE_COMPONENTS 16
-#define STRIDES 64
-#define PATH_COMPONENTS (STRIDES * STRIDE_COMPONENTS)
+#define STRIDE_COMPONENTS 4
+#define STRIDES 16 /* in a leap */
+#define LEAPS 16
+#define PATH_COMPONENTS (LEAPS * STRIDES * STRIDE_COMPONENTS)
 
 /* The state of a walk lives in map memory, not in registers: the verifier then knows nothing of it but what the check
  * before each write says, so that every iteration looks the same to it. With registers, one path of 512 components took
@@ -144,6 +145,16 @@ __weak __noinline int walk_stride(__u32 row)
 	return 1;
 }
 
+/* Many strides. */
+__weak __noinline int walk_leap(__u32 row)
+{
+	for (int i = 0; i < STRIDES; i++) {
+		if (!walk_stride(row))
+			return 0;
+	}
+	return 1;
+}
+
 /* Walks from the dentry to the root into a row of path_rows, and returns the length. */
 __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 {
@@ -157,8 +168,8 @@ __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 	r->walk.mnt = (__u64)mnt;
 	r->walk.root = (__u64)BPF_CORE_READ(mnt, mnt.mnt_root);
 	begin_walk(&r->walk, 0);
-	for (int i = 0; i < STRIDES; i++) {
-		if (!walk_stride(row))
+	for (int i = 0; i < LEAPS; i++) {
+		if (!walk_leap(row))
 			return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
 	}
 	r->walk.cut = 1;
@@ -187,21 +198,3 @@ static __always_inline __u32 put_path(__u8 *to, __u32 row, struct vfsmount *mnt,
 }
 
 #endif
-
-/* The same for a cgroup: kernfs nodes up to the root of the hierarchy. */
-#define CGROUP_COMPONENTS 32
-static __always_inline __u32 walk_kernfs(volatile struct path_walk *walk, __u8 *base, __u64 limit,
-					 struct kernfs_node *node)
-{
-	begin_walk(walk, 0);
-	UNROLLED for (int i = 0; i < CGROUP_COMPONENTS; i++)
-	{
-		struct kernfs_node *parent = kernfs_parent(node);
-
-		STOP_UNLESS(parent);
-		STOP_UNLESS(put_component(walk, base, limit, BPF_CORE_READ(node, name)));
-		node = parent;
-	}
-	LOOP_END;
-	return end_walk(walk, base, 0, limit);
-}

@@ -9,7 +9,6 @@ const volatile __u32 want_env = 0; /* send the environment after argv; user spac
 
 SCRATCH(exec_scratch, struct exec_scratch);
 SCRATCH(piece_scratch, struct piece_scratch);
-SCRATCH(exec_cgroup, struct cgroup_scratch);
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
 
@@ -38,6 +37,34 @@ __noinline int make_piece(__u32 row, __u64 time_ns, __u64 start, __u64 total)
 	return len;
 }
 
+/* False: that was all, or it was lost. */
+static __always_inline bool send_piece(void *ctx, __u32 row, __u64 time_ns, __u64 start, __u64 total)
+{
+	struct piece_scratch *s = bpf_map_lookup_elem(&piece_scratch, &row);
+	__u64 len = make_piece(row, time_ns, start, total);
+
+	if (!s || !len)
+		return false;
+	opaque(len); /* two comparisons: of one, on len - 1, 5.10 takes no bound for len */
+	if (len > PIECE_BYTES)
+		return false;
+	if (send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len))
+		return true;
+	s->done -= len;
+	return false;
+}
+
+/* Some of them; 0: no more are to be sent. A ring buffer needs no context, so that this can be global. */
+#define PIECES_AT_ONCE 8
+__noinline int send_pieces_to_ring(__u32 row, __u64 time_ns, __u64 start, __u64 total)
+{
+	for (int i = 0; i < PIECES_AT_ONCE; i++) {
+		if (!use_ring || !send_piece(NULL, row, time_ns, start, total))
+			return 0;
+	}
+	return 1;
+}
+
 /* Sends argv and environment in pieces until the rest fits into the exec record. Returns how many bytes were sent; less
  * than needed when a piece was lost or could not be read. */
 static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, __u64 start, __u64 total, const int copy)
@@ -49,15 +76,15 @@ static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, _
 		return 0;
 	s->done = 0;
 	s->rec.pid = exec->task.pid;
-	for (int i = 0; i < PIECES_MAX; i++) {
-		__u64 len = make_piece(row, exec->hdr.time_ns, start, total);
-
-		opaque(len);
-		if (!len || len > PIECE_BYTES)
-			break;
-		if (!send_record(ctx, &lifecycle, &s->rec.hdr, sizeof(s->rec) + len)) {
-			s->done -= len;
-			break;
+	if (use_ring) {
+		for (int i = 0; i < PIECES_MAX / PIECES_AT_ONCE; i++) {
+			if (!send_pieces_to_ring(row, exec->hdr.time_ns, start, total))
+				break;
+		}
+	} else {
+		for (int i = 0; i < PIECES_MAX; i++) {
+			if (!send_piece(ctx, row, exec->hdr.time_ns, start, total))
+				break;
 		}
 	}
 	return s->done;
@@ -120,7 +147,7 @@ static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 
 	rec = &s->rec;
 	fill_task(&rec->task, task, direct);
 	scalar_note_exec(rec->task.pid, rec->hdr.time_ns);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &exec_cgroup, copy);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
 	at = fill_image(s, task, path_row_of(PATH_OF_EXEC, copy));
 	rec->args_count = KREAD(bprm, argc);
 	if (old_tid != rec->task.tid)
@@ -233,7 +260,6 @@ struct failed_scratch {
 	__u8 tail[FILENAME_BYTES];
 };
 SCRATCH(failed_scratch, struct failed_scratch);
-SCRATCH(failed_cgroup, struct cgroup_scratch);
 
 /* The name that a thread gave to execve, from entry to exit. LRU: the entry of a thread whose id changed in a
  * successful exec is never asked for again. */
@@ -272,7 +298,7 @@ static __always_inline int exec_call_ends(void *ctx, __s64 ret)
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_FAILED))
 		return 0;
 	fill_task(&s->rec.task, task, false);
-	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task, &failed_cgroup, 0);
+	fill_cgroup(ctx, &s->rec.hdr, &s->rec.task, task);
 	s->rec.error = -ret;
 	s->rec.pad0 = 0;
 	n = bpf_probe_read_user_str(s->tail, FILENAME_BYTES, (void *)name);

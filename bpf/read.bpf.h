@@ -32,9 +32,11 @@
 		__type(value, row);                \
 	} name __weak SEC(".maps")
 
-/* In the legacy tier loops have no backward jump. There STOP_UNLESS is a jump that the compiler does not see through:
- * it would lay the end of a loop before its later rounds. */
+/* A GLOBAL function takes numbers and is verified once a program, whatever its callers know; the legacy tier has no
+ * calls. In the legacy tier loops have no backward jump. There STOP_UNLESS is a jump that the compiler does not see
+ * through: it would lay the end of a loop before its later rounds. */
 #ifdef NIGHTJAR_LEGACY
+#define GLOBAL static __always_inline
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #define STOP_UNLESS(condition)                                                                 \
 	do {                                                                                   \
@@ -47,6 +49,7 @@
 #define RETURN_UNLESS(condition) STOP_UNLESS(condition)
 #define RETURNS LOOP_END return
 #else
+#define GLOBAL __weak __noinline
 #define UNROLLED
 #define STOP_UNLESS(condition) \
 	if (!(condition))      \

@@ -23,7 +23,6 @@ struct rule_walk {
 };
 
 struct scratch_row {
-	struct cgroup_scratch cgroup;
 	struct rule_walk rules;
 	__u8 bytes[SCRATCH_BYTES]; /* a family puts its own struct of record and tail here */
 };

@@ -7,28 +7,27 @@
 SCRATCH(snapshot_scratch, struct exec_scratch);
 
 /* The cgroup's path goes before, in a record of its own: here every time, the reader keeps one. */
-SCRATCH(snapshot_cgroup, struct cgroup_scratch);
-
 static __always_inline void write_cgroup(struct seq_file *seq, struct task_struct *task, struct wire_task *out)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
-	struct cgroup_scratch *s = scratch_of(&snapshot_cgroup, 0);
-	__u64 len;
+	struct cgroup_row *s;
+	__u32 record;
+	__u64 size;
 
 	out->cgroup_id = kernfs_id(node);
-	if (!s || !out->cgroup_id)
+	if (!out->cgroup_id)
 		return;
-	__builtin_memset(&s->rec.hdr, 0, sizeof(s->rec.hdr));
-	s->rec.hdr.kind = WIRE_CGROUP;
-	s->rec.id = out->cgroup_id;
-	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
-	opaque(len);
-	if (!len || len > sizeof(s->tail))
+	record = make_cgroup_record((__u64)node, 0, false);
+	if (!record || record == CGROUP_UNKNOWN)
 		return;
-	s->rec.path.off = sizeof(s->rec);
-	s->rec.path.len = len;
-	s->rec.hdr.size = sizeof(s->rec) + len;
-	bpf_seq_write(seq, &s->rec, sizeof(s->rec) + len);
+	s = cgroup_row_at(CGROUP_RECORD_ROW(record));
+	size = CGROUP_RECORD_SIZE(record);
+	opaque(size);
+	if (!s)
+		return;
+	if (size <= sizeof(s->rec) + sizeof(s->tail))
+		bpf_seq_write(seq, &s->rec, size);
+	give_cgroup_row(s);
 }
 
 SEC("iter/task")

@@ -21,6 +21,13 @@ static __always_inline void put_ipv4(__u8 *to, __u32 address)
 	*(__u32 *)(to + 12) = address;
 }
 
+/* In two steps: the compiler would take sixteen. */
+static __always_inline void put_ip(__u8 *to, const __u8 *from)
+{
+	*(__u64 *)to = *(__u64 *)from;
+	*(__u64 *)(to + 8) = *(__u64 *)(from + 8);
+}
+
 static __always_inline __u32 version_of(const __u8 *ip)
 {
 	return *(__u64 *)ip == 0 && *(__u32 *)(ip + 8) == bpf_htonl(0xffff) ? 4 : 6;
@@ -62,12 +69,12 @@ static __always_inline __u32 protocol_of(struct sock *sk)
 	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_protocol);
 }
 
-/* `can_ask`: the program has the socket from a hook that is typed by BTF. Otherwise the cookie is known only when
- * somebody asked for it before. */
-static __always_inline __u64 cookie_of(struct sock *sk, const bool can_ask)
+/* `typed`: the same socket as the program has it from a hook that is typed by BTF, if it has. Otherwise the cookie is
+ * known only when somebody asked for it before. */
+static __always_inline __u64 cookie_of(struct sock *sk, struct sock *typed)
 {
-	if (can_ask && socket_cookies)
-		return bpf_get_socket_cookie(sk);
+	if (typed && socket_cookies)
+		return bpf_get_socket_cookie(typed);
 	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 }
 
@@ -82,7 +89,7 @@ static __always_inline struct sock *sock_of_file(struct file *file)
 	return BPF_CORE_READ(socket, sk);
 }
 
-/* A pointer as a number: with what the verifier knows to be one, nothing can be calculated. */
+/* A pointer as a number: with what the verifier knows to be one, nothing can be calculated, and no function called. */
 static __always_inline __u64 address_of(void *pointer)
 {
 	__u64 address = 0;

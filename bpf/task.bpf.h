@@ -80,18 +80,43 @@ struct {
 	__type(value, __u32);
 } cgroups_seen __weak SEC(".maps");
 
+/* Where the record of a cgroup's path is made: COPIES rows on each CPU, for all programs, since few events are the
+ * first of their cgroup. Another program can come between on the same CPU, so a row is taken first: who adds one and
+ * reads one has it. An event that finds none goes without the path; the next one of its cgroup brings it. */
 #define CGROUP_PATH_LIMIT 4096
-struct cgroup_scratch {
-	struct path_walk walk;
+struct cgroup_row {
+	__u64 holders;
+	struct path_walk walk; /* its dentry is a kernfs node */
 	struct cgroup_path rec;
 	__u8 tail[CGROUP_PATH_LIMIT + NAME_BYTES];
 };
+SCRATCH(cgroup_scratch __weak, struct cgroup_row);
+
+#define CGROUP_COMPONENTS 32
 
 #ifdef NIGHTJAR_LEGACY
-/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. `s` is the caller's own. */
-static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					     struct task_struct *task, struct cgroup_scratch *s)
+static __always_inline __u32 walk_kernfs(volatile struct path_walk *walk, __u8 *base, __u64 limit,
+					 struct kernfs_node *node)
 {
+	begin_walk(walk, 0);
+	UNROLLED for (int i = 0; i < CGROUP_COMPONENTS; i++)
+	{
+		struct kernfs_node *parent = kernfs_parent(node);
+
+		STOP_UNLESS(parent);
+		STOP_UNLESS(put_component(walk, base, limit, BPF_CORE_READ(node, name)));
+		node = parent;
+	}
+	LOOP_END;
+	return end_walk(walk, base, 0, limit);
+}
+
+/* Sets out->cgroup_id, and sends the cgroup's path if this is the first time it is seen. Nothing comes between here:
+ * legacy.bpf.h. */
+static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					struct task_struct *task)
+{
+	struct cgroup_row *s = scratch_of(&cgroup_scratch, 0);
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = kernfs_id(node);
 	__u32 one = 1;
@@ -124,63 +149,169 @@ static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr,
 	hdr->incomplete |= lost * WIRE_MISSING_CGROUP;
 	RETURNS;
 }
+
+/* Everything of a cgroup is done at its end. */
+static __always_inline __u32 begin_cgroup(struct wire_header *hdr, struct wire_task *out, struct task_struct *task)
+{
+	return 0;
+}
+
+static __always_inline void end_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+				       struct task_struct *task, __u32 record)
+{
+	fill_cgroup(ctx, hdr, out, task);
+}
 #else
-/* Sets out->cgroup_id. Returns the size of the record of the cgroup's path in `s`, to be sent before the event if this
- * is the first time that it is seen; else 0. */
-static __always_inline __u64 make_cgroup_record(struct wire_header *hdr, struct wire_task *out,
-						struct task_struct *task, struct cgroup_scratch *s)
+static __always_inline struct cgroup_row *cgroup_row_at(__u32 row)
+{
+	return bpf_map_lookup_elem(&cgroup_scratch, &row);
+}
+
+static __always_inline void give_cgroup_row(struct cgroup_row *s)
+{
+	__sync_fetch_and_add(&s->holders, -1);
+}
+
+/* Some steps towards the root of the hierarchy; 0: the walk is over. Global, as is the next: verified once a program.
+ */
+#define CGROUP_STRIDE 4
+__weak __noinline int walk_kernfs(__u32 row)
+{
+	struct cgroup_row *s = cgroup_row_at(row);
+	struct kernfs_node *node;
+
+	if (!s)
+		return 0;
+	node = (void *)s->walk.dentry;
+	for (int i = 0; i < CGROUP_STRIDE; i++) {
+		struct kernfs_node *parent = kernfs_parent(node);
+
+		if (!parent || !put_component(&s->walk, s->tail, CGROUP_PATH_LIMIT, BPF_CORE_READ(node, name)))
+			return 0;
+		node = parent;
+	}
+	s->walk.dentry = (__u64)node;
+	return 1;
+}
+
+/* What make_cgroup_record() gives, in one number: the row, which is the caller's until send_cgroup_record() gives it
+ * back, and the size of the record in it. */
+#define CGROUP_RECORD(row, size) ((row) << 16 | (size))
+#define CGROUP_RECORD_ROW(record) ((record) >> 16)
+#define CGROUP_RECORD_SIZE(record) ((record) & 0xffff)
+/* It has no path that could be told. */
+#define CGROUP_UNKNOWN 1
+
+/* The record of a cgroup's path; 0: nothing is to be sent. `counted` false: it is no event of the current task's. */
+__weak __noinline __u32 make_cgroup_record(__u64 of_node, __u64 time_ns, __u32 counted)
+{
+	struct kernfs_node *node = (void *)of_node;
+	struct cgroup_row *s = NULL;
+	__u32 row = 0;
+	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
+
+	for (int i = 0; i < COPIES; i++) {
+		row = scratch_row(i);
+		s = cgroup_row_at(row);
+		if (!s)
+			return CGROUP_UNKNOWN;
+		__sync_fetch_and_add(&s->holders, 1);
+		if (*(volatile __u64 *)&s->holders == 1)
+			break;
+		give_cgroup_row(s);
+		s = NULL;
+	}
+	if (!s)
+		return CGROUP_UNKNOWN;
+	__builtin_memset(&s->rec.hdr, 0, sizeof(s->rec.hdr));
+	s->rec.hdr.kind = WIRE_CGROUP;
+	if (counted && !begin_record(&s->rec.hdr, WIRE_CGROUP)) {
+		give_cgroup_row(s);
+		return 0;
+	}
+	s->rec.hdr.time_ns = time_ns; /* that of the event: it must not be sorted behind it */
+	s->rec.id = kernfs_id(node);
+	begin_walk(&s->walk, 0);
+	s->walk.dentry = of_node;
+	for (int i = 0; i < CGROUP_COMPONENTS / CGROUP_STRIDE; i++) {
+		if (!walk_kernfs(row))
+			break;
+	}
+	len = end_walk(&s->walk, s->tail, 0, CGROUP_PATH_LIMIT);
+	opaque(len);
+	if (!len || len > sizeof(s->tail)) {
+		give_cgroup_row(s);
+		return CGROUP_UNKNOWN;
+	}
+	s->rec.path.off = sizeof(s->rec);
+	s->rec.path.len = len;
+	s->rec.hdr.size = sizeof(s->rec) + len;
+	return CGROUP_RECORD(row, sizeof(s->rec) + len);
+}
+
+/* Sets out->cgroup_id. Gives the record of the cgroup's path, to be sent before the event, if this is the first time
+ * that the cgroup is seen; else 0. */
+static __always_inline __u32 begin_cgroup(struct wire_header *hdr, struct wire_task *out, struct task_struct *task)
 {
 	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
 	__u64 id = kernfs_id(node);
-	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
+	__u32 record;
 
 	out->cgroup_id = id;
 	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
 		return 0;
-	if (!s || !begin_record(&s->rec.hdr, WIRE_CGROUP))
-		return 0;
-	s->rec.hdr.time_ns = hdr->time_ns; /* that of the event: it must not be sorted behind it */
-	s->rec.id = id;
-	len = walk_kernfs(&s->walk, s->tail, CGROUP_PATH_LIMIT, node);
-	opaque(len);
-	if (!len || len > sizeof(s->tail)) {
+	record = make_cgroup_record((__u64)node, hdr->time_ns, true);
+	if (record == CGROUP_UNKNOWN) {
 		hdr->incomplete |= WIRE_MISSING_CGROUP;
 		return 0;
 	}
-	s->rec.path.off = sizeof(s->rec);
-	s->rec.path.len = len;
-	return sizeof(s->rec) + len;
+	return record;
 }
 
-static __always_inline void send_cgroup_record(void *ctx, struct wire_header *hdr, struct cgroup_scratch *s, __u64 size)
+/* Sends what make_cgroup_record() gave. A function of its own: among the caller's registers the size would go to the
+ * stack, from where 5.10 takes no bound. */
+static __noinline bool send_cgroup_row(void *ctx, __u32 record)
 {
-	__u64 id;
+	struct cgroup_row *s = cgroup_row_at(CGROUP_RECORD_ROW(record));
+	__u64 size = CGROUP_RECORD_SIZE(record);
+	bool sent = false;
 	__u32 one = 1;
+	__u64 id;
 
-	opaque(size);
-	if (!size || size > sizeof(s->rec) + sizeof(s->tail))
-		return;
+	if (!s)
+		return false;
 	id = s->rec.id;
-	if (send_record(ctx, &lifecycle, &s->rec.hdr, size))
+	opaque(size);
+	if (size <= sizeof(s->rec) + sizeof(s->tail))
+		sent = send_record(ctx, &lifecycle, &s->rec.hdr, size);
+	give_cgroup_row(s);
+	if (sent)
 		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
-	else
+	return sent;
+}
+
+/* A ring buffer needs no context, so that this can be global. */
+__weak __noinline int send_cgroup_to_ring(__u32 record)
+{
+	return use_ring && send_cgroup_row(NULL, record);
+}
+
+static __always_inline void send_cgroup_record(void *ctx, struct wire_header *hdr, __u32 record)
+{
+	if (record && !(use_ring ? send_cgroup_to_ring(record) : send_cgroup_row(ctx, record)))
 		hdr->incomplete |= WIRE_MISSING_CGROUP;
 }
 
-/* Both. `s` is the caller's own. */
-static __always_inline void fill_cgroup_with(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					     struct task_struct *task, struct cgroup_scratch *s)
+static __always_inline void end_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+				       struct task_struct *task, __u32 record)
 {
-	__u64 size = make_cgroup_record(hdr, out, task, s);
+	send_cgroup_record(ctx, hdr, record);
+}
 
-	if (s)
-		send_cgroup_record(ctx, hdr, s, size);
+/* Both. */
+static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
+					struct task_struct *task)
+{
+	send_cgroup_record(ctx, hdr, begin_cgroup(hdr, out, task));
 }
 #endif
-
-/* The same with the calling program's own scratch. */
-static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, struct wire_task *out,
-					struct task_struct *task, void *scratch_map, int copy)
-{
-	fill_cgroup_with(ctx, hdr, out, task, scratch_of(scratch_map, copy));
-}

@@ -10,14 +10,10 @@ struct state_scratch {
 };
 
 SHARED_SCRATCH(connection_scratch, struct state_scratch);
-SHARED_SCRATCH(connection_cgroup, struct cgroup_scratch);
 SHARED_SCRATCH(endpoint_scratch, struct net_endpoint);
-SHARED_SCRATCH(endpoint_cgroup, struct cgroup_scratch);
 /* The same for the programs that can be preempted by, or preempt, those of the tracepoint. */
 SHARED_SCRATCH(accept_scratch, struct net_connection);
-SHARED_SCRATCH(accept_cgroup, struct cgroup_scratch);
 SHARED_SCRATCH(bind_scratch, struct net_endpoint);
-SHARED_SCRATCH(bind_cgroup, struct cgroup_scratch);
 
 /* In the place of a copy's number: a program with a row of its own. */
 #define OF_ACCEPT COPIES
@@ -74,24 +70,17 @@ static __always_inline void fill_ends(struct net_connection *rec, struct sock *s
 	rec->ip_version = version_of(rec->destination_ip);
 }
 
-static __always_inline void fill_owner(void *ctx, struct net_connection *rec, struct task_struct *task, const int copy)
+/* The connection, made or taken by the current task, in a scratch; returns what begin_cgroup() does. */
+static __always_inline __u32 put_connection(struct net_connection *rec, struct sock *sk, __u64 cookie, __u32 direction,
+					    __u32 phase)
 {
-	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
-	rec->hdr.incomplete = 0;
-	fill_task(&rec->task, task, false);
-	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&connection_cgroup, &accept_cgroup, copy));
-}
-
-/* The connection, made or taken by the current task, in the program's scratch. */
-static __always_inline struct net_connection *new_connection(void *ctx, struct sock *sk, __u64 cookie, __u8 direction,
-							     __u8 phase, const int copy)
-{
-	struct net_connection *rec = row_of(&connection_scratch, &accept_scratch, copy);
+	struct task_struct *task = (void *)bpf_get_current_task();
 
 	if (!rec)
-		return NULL;
+		return 0;
 	__builtin_memset(rec, 0, sizeof(*rec));
-	fill_owner(ctx, rec, (void *)bpf_get_current_task(), copy);
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	fill_task(&rec->task, task, false);
 	rec->cookie = cookie;
 	rec->start_ns = direction ? rec->hdr.time_ns : 0;
 	rec->netns = netns_of(sk);
@@ -100,7 +89,41 @@ static __always_inline struct net_connection *new_connection(void *ctx, struct s
 	rec->flags = socket_flags(sk);
 	rec->direction = direction;
 	rec->phase = phase;
+	return begin_cgroup(&rec->hdr, &rec->task, task);
+}
+
+GLOBAL __u32 make_connection(__u32 copy, __u64 socket, __u64 cookie, __u32 direction, __u32 phase)
+{
+	return put_connection(scratch_of(&connection_scratch, copy), (void *)socket, cookie, direction, phase);
+}
+
+GLOBAL __u32 make_accepted(__u32 copy, __u64 socket, __u64 cookie, __u32 direction, __u32 phase)
+{
+	return put_connection(scratch_of(&accept_scratch, copy), (void *)socket, cookie, direction, phase);
+}
+
+/* The same in the program's own scratch. */
+static __always_inline struct net_connection *new_connection(void *ctx, struct sock *sk, __u64 cookie, __u8 direction,
+							     __u8 phase, const int copy)
+{
+	struct net_connection *rec = row_of(&connection_scratch, &accept_scratch, copy);
+	__u32 cgroup;
+
+	if (!rec)
+		return NULL;
+	cgroup = copy < COPIES ? make_connection(copy, (__u64)sk, cookie, direction, phase)
+			       : make_accepted(copy - COPIES, (__u64)sk, cookie, direction, phase);
+	end_cgroup(ctx, &rec->hdr, &rec->task, (void *)bpf_get_current_task(), cgroup);
 	return rec;
+}
+
+/* What is known of it stays; the current task is the one to tell from now on. */
+static __always_inline void change_owner(void *ctx, struct net_connection *known, struct sock *sk, const int copy)
+{
+	struct net_connection *rec = new_connection(ctx, sk, 0, 0, 0, copy);
+
+	if (rec)
+		bpf_probe_read_kernel(known, offsetof(struct net_connection, cookie), rec);
 }
 
 static __always_inline void remember(struct sock *sk, struct net_connection *rec)
@@ -120,16 +143,23 @@ static __always_inline void remember(struct sock *sk, struct net_connection *rec
 		count_loss(WIRE_CONNECTIONS_FULL, rec->hdr.time_ns);
 }
 
-static __always_inline void send_connection(void *ctx, struct net_connection *rec, __u16 kind)
+/* False: it is not to be sent. */
+static __always_inline bool begin_connection(struct net_connection *rec, __u16 kind)
 {
 	__u32 incomplete = rec->hdr.incomplete;
 
 	/* The one who acts need not be the current task. */
 	if (held_back(kind, scalar_drop_record(kind, &rec->task, rec->source_port, rec->destination_port)) ||
 	    held_back(kind, over_limit(kind, rec->task.pid, rec->task.start_ns)) || !begin_unasked(&rec->hdr, kind))
-		return;
+		return false;
 	rec->hdr.incomplete = incomplete;
-	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
+	return true;
+}
+
+static __always_inline void send_connection(void *ctx, struct net_connection *rec, bool begun)
+{
+	if (begun)
+		send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
 }
 
 static __always_inline __u64 since(__u64 start_ns)
@@ -139,7 +169,7 @@ static __always_inline __u64 since(__u64 start_ns)
 
 /* ---- connect ---- */
 
-static __always_inline int connect_begins(void *ctx, struct sock *sk, const bool can_ask, const int copy)
+static __always_inline int connect_begins(void *ctx, struct sock *sk, struct sock *typed, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net_connection *rec;
@@ -147,13 +177,13 @@ static __always_inline int connect_begins(void *ctx, struct sock *sk, const bool
 	if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_CONNECT, copy) || !in_scope(task, false))
 		return 0;
 	mark_done(BPF_CORE_READ(task, pid), WIRE_NET_CONNECT, copy);
-	rec = new_connection(ctx, sk, cookie_of(sk, can_ask), WIRE_EGRESS, WIRE_CONNECTING, copy);
+	rec = new_connection(ctx, sk, cookie_of(sk, typed), WIRE_EGRESS, WIRE_CONNECTING, copy);
 	if (rec)
 		remember(sk, rec);
 	return 0;
 }
 
-static __always_inline int connect_ends(void *ctx, struct net_connection *rec, struct sock *sk, int state, int error)
+static __always_inline bool make_connect(struct net_connection *rec, struct sock *sk, int state, int error)
 {
 	fill_ends(rec, sk);
 	not_counted(rec);
@@ -161,14 +191,34 @@ static __always_inline int connect_ends(void *ctx, struct net_connection *rec, s
 	rec->state = state;
 	rec->error = error;
 	rec->phase = WIRE_CONNECTED;
-	send_connection(ctx, rec, WIRE_NET_CONNECT);
+	return begin_connection(rec, WIRE_NET_CONNECT);
+}
+
+#ifdef NIGHTJAR_LEGACY
+static __always_inline int connect_ends(void *ctx, struct net_connection *rec, struct sock *sk, int state, int error)
+{
+	send_connection(ctx, rec, make_connect(rec, sk, state, error));
 	return 0;
 }
+#else
+__weak __noinline int make_connect_of(__u64 socket, int state, int error)
+{
+	struct net_connection *rec = bpf_map_lookup_elem(&connections, &socket);
+
+	return rec && make_connect(rec, (void *)socket, state, error);
+}
+
+/* `rec` is the one in the map. */
+static __always_inline int connect_ends(void *ctx, struct net_connection *rec, struct sock *sk, int state, int error)
+{
+	send_connection(ctx, rec, make_connect_of((__u64)sk, state, error));
+	return 0;
+}
+#endif
 
 /* ---- close ---- */
 
-static __always_inline int connection_ends(void *ctx, struct net_connection *rec, struct sock *sk, __u64 cookie,
-					   int state, int error)
+static __always_inline bool make_close(struct net_connection *rec, struct sock *sk, __u64 cookie, int state, int error)
 {
 	struct tcp_traffic traffic = tcp_traffic(sk);
 	bool ingress = rec->direction == WIRE_INGRESS;
@@ -183,14 +233,37 @@ static __always_inline int connection_ends(void *ctx, struct net_connection *rec
 	rec->destination_packets = ingress ? traffic.packets_out : traffic.packets_in;
 	rec->state = state;
 	rec->error = error;
-	send_connection(ctx, rec, WIRE_NET_CLOSE);
+	return begin_connection(rec, WIRE_NET_CLOSE);
+}
+
+#ifdef NIGHTJAR_LEGACY
+static __always_inline int connection_ends(void *ctx, struct net_connection *rec, struct sock *sk, __u64 cookie,
+					   int state, int error)
+{
+	send_connection(ctx, rec, make_close(rec, sk, cookie, state, error));
 	return 0;
 }
+#else
+__weak __noinline int make_close_of(__u64 socket, __u64 cookie, int state, int error)
+{
+	struct net_connection *rec = bpf_map_lookup_elem(&connections, &socket);
+
+	return rec && make_close(rec, (void *)socket, cookie, state, error);
+}
+
+/* `rec` is the one in the map. */
+static __always_inline int connection_ends(void *ctx, struct net_connection *rec, struct sock *sk, __u64 cookie,
+					   int state, int error)
+{
+	send_connection(ctx, rec, make_close_of((__u64)sk, cookie, state, error));
+	return 0;
+}
+#endif
 
 /* The current task closes, or shuts down, the socket: from now on it is the one to tell, also if it got the socket by
  * fork or through a unix socket. One that is not known was there before the sensor, or came from out of scope. */
 static __always_inline struct net_connection *closed_by_task(void *ctx, struct sock *sk, struct net_connection *rec,
-							     const bool can_ask, const int copy)
+							     struct sock *typed, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = (__u64)sk;
@@ -199,17 +272,17 @@ static __always_inline struct net_connection *closed_by_task(void *ctx, struct s
 		return rec;
 	if (rec) {
 		if (rec->task.pid != (__u32)BPF_CORE_READ(task, tgid))
-			fill_owner(ctx, rec, task, copy);
+			change_owner(ctx, rec, sk, copy);
 		return rec;
 	}
-	rec = new_connection(ctx, sk, cookie_of(sk, can_ask), 0, WIRE_CONNECTED, copy);
+	rec = new_connection(ctx, sk, cookie_of(sk, typed), 0, WIRE_CONNECTED, copy);
 	if (!rec)
 		return NULL;
 	remember(sk, rec);
 	return bpf_map_lookup_elem(&connections, &key);
 }
 
-static __always_inline int ends(void *ctx, struct sock *sk, struct net_connection *rec, int before, const bool can_ask,
+static __always_inline int ends(void *ctx, struct sock *sk, struct net_connection *rec, int before, struct sock *typed,
 				const int copy)
 {
 	__u64 key = (__u64)sk;
@@ -224,53 +297,74 @@ static __always_inline int ends(void *ctx, struct sock *sk, struct net_connectio
 		if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_CLOSE, copy))
 			return 0;
 		mark_done(BPF_CORE_READ(task, pid), WIRE_NET_CLOSE, copy);
-		rec = closed_by_task(ctx, sk, rec, can_ask, copy);
+		rec = closed_by_task(ctx, sk, rec, typed, copy);
 	}
 	if (!rec)
 		return 0;
 	if (rec->phase == WIRE_CONNECTING)
 		connect_ends(ctx, rec, sk, TCP_CLOSE, error);
 	else
-		connection_ends(ctx, rec, sk, cookie_of(sk, can_ask), before, error);
+		connection_ends(ctx, rec, sk, cookie_of(sk, typed), before, error);
 	bpf_map_delete_elem(&connections, &key);
 	return 0;
 }
 
 /* ---- listen ---- */
 
-static __always_inline int send_endpoint(void *ctx, struct sock *sk, __u16 kind, const bool can_ask, const int copy)
+/* Returns what begin_cgroup() does; -1: there is no record. */
+static __always_inline int put_endpoint(struct net_endpoint *rec, struct sock *sk, __u64 cookie, __u32 kind)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct net_endpoint *rec = row_of(&endpoint_scratch, &bind_scratch, copy);
 
 	if (!rec || !begin_record(&rec->hdr, kind))
-		return 0;
+		return -1;
 	fill_task(&rec->task, task, false);
-	fill_cgroup_with(ctx, &rec->hdr, &rec->task, task, row_of(&endpoint_cgroup, &bind_cgroup, copy));
-	rec->cookie = cookie_of(sk, can_ask);
+	rec->cookie = cookie;
 	rec->port = put_local(rec->ip, sk);
 	rec->netns = netns_of(sk);
 	rec->family = BPF_CORE_READ(sk, __sk_common.skc_family);
 	rec->transport = protocol_of(sk);
 	rec->flags = rec->transport == IPPROTO_TCP ? socket_flags(sk) : 0;
 	rec->ip_version = version_of(rec->ip);
+	return begin_cgroup(&rec->hdr, &rec->task, task);
+}
+
+GLOBAL int make_listen(__u32 copy, __u64 socket, __u64 cookie)
+{
+	return put_endpoint(scratch_of(&endpoint_scratch, copy), (void *)socket, cookie, WIRE_NET_LISTEN);
+}
+
+GLOBAL int make_bind(__u32 copy, __u64 socket, __u64 cookie)
+{
+	return put_endpoint(scratch_of(&bind_scratch, copy), (void *)socket, cookie, WIRE_NET_BIND);
+}
+
+static __always_inline int send_endpoint(void *ctx, struct sock *sk, __u64 cookie, __u16 kind, const int copy)
+{
+	struct net_endpoint *rec = row_of(&endpoint_scratch, &bind_scratch, copy);
+	int cgroup = kind == WIRE_NET_LISTEN ? make_listen(copy, (__u64)sk, cookie)
+					     : make_bind(copy - COPIES, (__u64)sk, cookie);
+
+	if (!rec || cgroup < 0)
+		return 0;
+	end_cgroup(ctx, &rec->hdr, &rec->task, (void *)bpf_get_current_task(), cgroup);
 	send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
 	return 0;
 }
 
-static __always_inline int listen_body(void *ctx, struct sock *sk, const bool can_ask, const int copy)
+static __always_inline int listen_body(void *ctx, struct sock *sk, struct sock *typed, const int copy)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
 	if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_LISTEN, copy) || !in_scope(task, false))
 		return 0;
 	mark_done(BPF_CORE_READ(task, pid), WIRE_NET_LISTEN, copy);
-	return send_endpoint(ctx, sk, WIRE_NET_LISTEN, can_ask, copy);
+	return send_endpoint(ctx, sk, cookie_of(sk, typed), WIRE_NET_LISTEN, copy);
 }
 
 /* ---- inet_sock_set_state(sk, before, after) ---- */
 
-static __always_inline int state_body(void *ctx, struct sock *sk, int before, int after, const bool can_ask,
+static __always_inline int state_body(void *ctx, struct sock *sk, int before, int after, struct sock *typed,
 				      const int copy)
 {
 	struct net_connection *rec;
@@ -278,9 +372,9 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
 
 	switch (after) {
 	case TCP_SYN_SENT:
-		return connect_begins(ctx, sk, can_ask, copy);
+		return connect_begins(ctx, sk, typed, copy);
 	case TCP_LISTEN:
-		return listen_body(ctx, sk, can_ask, copy);
+		return listen_body(ctx, sk, typed, copy);
 	case TCP_ESTABLISHED:
 		rec = bpf_map_lookup_elem(&connections, &key);
 		/* One that nobody in scope made; or what another copy of this program has told. */
@@ -289,10 +383,10 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
 		return connect_ends(ctx, rec, sk, TCP_ESTABLISHED, 0);
 	case TCP_FIN_WAIT1:
 	case TCP_LAST_ACK:
-		closed_by_task(ctx, sk, bpf_map_lookup_elem(&connections, &key), can_ask, copy);
+		closed_by_task(ctx, sk, bpf_map_lookup_elem(&connections, &key), typed, copy);
 		return 0;
 	case TCP_CLOSE:
-		return ends(ctx, sk, bpf_map_lookup_elem(&connections, &key), before, can_ask, copy);
+		return ends(ctx, sk, bpf_map_lookup_elem(&connections, &key), before, typed, copy);
 	}
 	return 0;
 }
@@ -303,7 +397,7 @@ static __always_inline int state_body(void *ctx, struct sock *sk, int before, in
  * every kernel, which acts if, and only if, the first is being run on this CPU: what interrupts ends before what it
  * interrupted, hence exactly one of the two acts for each change. (Where tasks preempt each other here, since 7.0, that
  * does not hold, and the marks of turn.bpf.h tell.) */
-static __always_inline int state_changes(void *ctx, struct sock *sk, int before, int after, const bool can_ask,
+static __always_inline int state_changes(void *ctx, struct sock *sk, int before, int after, struct sock *typed,
 					 const int copy)
 {
 	struct state_scratch *own = scratch_of(&connection_scratch, copy);
@@ -312,25 +406,25 @@ static __always_inline int state_changes(void *ctx, struct sock *sk, int before,
 	if (!own || !first || protocol_of(sk) != IPPROTO_TCP)
 		return 0;
 	if (stand_ins)
-		return state_body(ctx, sk, before, after, can_ask, copy);
+		return state_body(ctx, sk, before, after, typed, copy);
 	if (first->busy != (__u64)copy)
 		return 0;
 	own->busy = 1;
-	state_body(ctx, sk, before, after, can_ask, copy);
+	state_body(ctx, sk, before, after, typed, copy);
 	own->busy = 0;
 	return 0;
 }
 
 /* ---- accept: the current task gets a socket for a connection ---- */
 
-static __always_inline int accept_body(void *ctx, struct sock *sk, const bool can_ask)
+static __always_inline int accept_body(void *ctx, struct sock *sk, struct sock *typed)
 {
 	struct net_connection *rec;
 	__u64 key, cookie;
 
 	if (!is_internet(sk))
 		return 0;
-	cookie = cookie_of(sk, can_ask);
+	cookie = cookie_of(sk, typed);
 	sk = tcp_of(sk);
 	if (!sk)
 		return 0;
@@ -343,10 +437,12 @@ static __always_inline int accept_body(void *ctx, struct sock *sk, const bool ca
 	rec->duration_ns = WIRE_NOT_COUNTED;
 	not_counted(rec);
 	fill_ends(rec, sk);
-	send_connection(ctx, rec, WIRE_NET_ACCEPT);
+	send_connection(ctx, rec, begin_connection(rec, WIRE_NET_ACCEPT));
 	/* It was cut off while it waited to be accepted: its end was not told, since nobody had it. */
 	if (rec->state == TCP_CLOSE) {
-		connection_ends(ctx, rec, sk, cookie, TCP_CLOSE, BPF_CORE_READ(sk, sk_err));
+		rec = bpf_map_lookup_elem(&connections, &key);
+		if (rec)
+			connection_ends(ctx, rec, sk, cookie, TCP_CLOSE, BPF_CORE_READ(sk, sk_err));
 		bpf_map_delete_elem(&connections, &key);
 	}
 	return 0;

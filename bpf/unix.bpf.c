@@ -5,7 +5,6 @@
 #include <bpf/bpf_tracing.h>
 
 SCRATCH(unix_scratch, struct net_unix);
-SCRATCH(unix_cgroup, struct cgroup_scratch);
 
 /* `with_peer` holds the listener's credentials, `named` its name. */
 static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct sock *with_peer, struct sock *named,
@@ -21,7 +20,7 @@ static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct 
 	if (!rec || !begin_record(&rec->hdr, WIRE_UNIX_CONNECT))
 		return 0;
 	fill_task(&rec->task, task, false);
-	fill_cgroup(ctx, &rec->hdr, &rec->task, task, &unix_cgroup, 0);
+	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
 	rec->cookie = cookie;
 	rec->netns = netns_of(sk);
 	rec->type = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type);
@@ -56,7 +55,7 @@ int unix_connect__fentry(__u64 *ctx)
 
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	return unix_connect_body(ctx, sk, other, other, cookie_of(sk, false));
+	return unix_connect_body(ctx, sk, other, other, cookie_of(sk, NULL));
 }
 
 SEC("kprobe/security_unix_stream_connect")
@@ -68,7 +67,7 @@ int unix_connect__kprobe(struct pt_regs *ctx)
 
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	return unix_connect_body(ctx, sk, other, other, cookie_of(sk, false));
+	return unix_connect_body(ctx, sk, other, other, cookie_of(sk, NULL));
 }
 
 SEC("raw_tp/syscalls/sys_enter_connect")
@@ -93,5 +92,5 @@ int unix_connect__exit_connect(struct call_exits *ctx)
 	peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
 	if (!peer || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type) == SOCK_DGRAM)
 		return 0;
-	return unix_connect_body(ctx, sk, sk, peer, cookie_of(sk, false));
+	return unix_connect_body(ctx, sk, sk, peer, cookie_of(sk, NULL));
 }

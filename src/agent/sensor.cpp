@@ -70,6 +70,7 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "image_verdicts",
                                             "cgroup_verdicts",
                                             "settings",
+                                            "cgroup_scratch",
                                             "legacy_scratch"};
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
@@ -78,7 +79,7 @@ constexpr std::uint32_t scratch_rows_most = 256;
 
 /// Made with SCRATCH (bpf/emit.bpf.h): a row for each copy on each CPU.
 bool is_scratch(std::string_view map) {
-  return map.ends_with("_scratch") || map.ends_with("_cgroup");
+  return map.ends_with("_scratch");
 }
 
 /// Of each perf buffer.
