@@ -10,6 +10,7 @@
 
 #include "agent/atlas_command.hpp"
 #include "atlas/ladder.hpp"
+#include "atlas/reduce.hpp"
 #include "atlas/witness.hpp"
 
 namespace nightjar {
@@ -26,6 +27,10 @@ Result<UniqueFd> in_memory(const std::string& bytes) {
     done += static_cast<std::size_t>(count);
   }
   return file;
+}
+
+std::string in_memory_path(const UniqueFd& file) {
+  return "/proc/self/fd/" + std::to_string(file.get());
 }
 
 }  // namespace
@@ -56,16 +61,21 @@ Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, 
     source.told = "--btf " + options.btf_path;
     return source;
   }
+  const atlas::WantedSet wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes()));
   // The kernel's own comes first, and an atlas is not even opened then.
   if (features.has(Feature::btf)) {
     source.told = atlas::to_string(atlas::Rung::kernel_btf);
+    // libbpf goes through all of it for each type that the programs name; where it cannot be cut down, so be it.
+    if (const auto reduced = atlas::reduced_kernel_btf(wanted.all)) {
+      source.memory = NIGHTJAR_TRY(in_memory(*reduced));
+      source.path = in_memory_path(source.memory);
+    }
     return source;
   }
   AtlasOptions which;
   which.atlas = options.atlas_path;
   auto opened = open_atlas(which);
   if (!opened) return std::move(opened).error().in("no BTF on this kernel, and the atlas cannot be opened");
-  const atlas::WantedSet wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes()));
   atlas::LookupRequest request;
   request.kernel = atlas::RunningKernel::read();
   request.wanted = &wanted;
@@ -74,7 +84,7 @@ Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, 
   auto found = atlas::find_types(*opened, request);
   if (!found) return std::move(found).error().in("btf: " + features.ask(Feature::btf).why);
   source.memory = NIGHTJAR_TRY(in_memory(found->btf));
-  source.path = "/proc/self/fd/" + std::to_string(source.memory.get());
+  source.path = in_memory_path(source.memory);
   source.told = std::string(atlas::to_string(found->rung)) + ": " + found->from;
   if (found->rung == atlas::Rung::neighbour)
     source.told += ", " + std::to_string(found->proved) + " members proved, " + std::to_string(found->unverified) +
