@@ -187,25 +187,19 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
   // Writes what must stand before a value: the objects that it opens, a comma, its key.
   const auto before_value = [&](const Step& step) {
     for (std::size_t i = 0; i < waiting_count; ++i) {
-      if (comma) to += ',';
-      to += waiting[i]->key;
+      to += std::string_view(waiting[i]->key).substr(comma ? 0 : 1);
       to += '{';
       comma = false;
     }
     waiting_count = 0;
-    if (comma) to += ',';
-    to += step.key;
+    to += std::string_view(step.key).substr(comma ? 0 : 1);
     comma = true;
   };
-  const auto value = [&](const Leaf& leaf) {
-    if (leaf.field != nullptr) return write_field(to, *leaf.field, record, leaf.offset, facts.raw);
-    std::string_view known = leaf.constant;
-    if (leaf.fact != Fact::count_) {
-      known = facts[leaf.fact];
-      if (leaf.fact == Fact::raw && !facts.raw.empty()) known = raw = json::nested_object(facts.raw);
-    }
-    to += known;
-    return !known.empty();
+  // A value that is finished JSON; empty: it is not there.
+  const auto finished = [&](const Leaf& leaf) -> std::string_view {
+    if (leaf.fact == Fact::count_) return leaf.constant;
+    if (leaf.fact == Fact::raw && !facts.raw.empty()) return raw = json::nested_object(facts.raw);
+    return facts[leaf.fact];
   };
 
   to += '{';
@@ -223,12 +217,19 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
         }
         break;
       case Step::What::leaf: {
+        std::string_view known;
+        if (step.leaf.field == nullptr) {
+          known = finished(step.leaf);
+          if (known.empty() && step.leaf.otherwise.empty()) break;
+        }
         const std::size_t start = to.size();
         const bool had_comma = comma;
         const std::size_t had_waiting = waiting_count;
         before_value(step);
         const std::size_t value_start = to.size();
-        bool there = value(step.leaf);
+        bool there = !known.empty();
+        if (step.leaf.field != nullptr) there = write_field(to, *step.leaf.field, record, step.leaf.offset, facts.raw);
+        to += known;
         if (there && step.leaf.convert != Convert::none) there = convert_value(to, value_start, step.leaf);
         if (there) break;
         if (!step.leaf.otherwise.empty()) {

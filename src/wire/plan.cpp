@@ -2,6 +2,7 @@
 #include "wire/plan.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "wire/ocsf.hpp"
 
@@ -23,15 +24,38 @@ void add_fields(std::vector<Source>& sources, std::span<const Field> fields, std
   }
 }
 
+bool is_constant(const Step& step) {
+  return step.what == Step::What::leaf && !step.leaf.constant.empty() && step.leaf.convert == Convert::none;
+}
+
+/// Appends a value. One that never changes becomes part of such a one before it: both are written at once.
+void add_leaf(Plan& plan, Step leaf) {
+  if (!plan.empty() && is_constant(plan.back()) && is_constant(leaf)) {
+    plan.back().leaf.constant += leaf.key + leaf.leaf.constant;
+  } else {
+    plan.push_back(std::move(leaf));
+  }
+}
+
 void flatten(Plan& plan, const Node& node) {
   for (const auto& child : node.children) {
-    const std::string key = json::quoted(child->name) + ":";
+    const std::string key = "," + json::quoted(child->name) + ":";
     if (!child->children.empty()) {
+      Plan inner;
+      flatten(inner, *child);
+      // A whole object that never changes is such a value, too.
+      if (inner.size() == 1 && is_constant(inner.front())) {
+        Step& only = inner.front();
+        only.leaf.constant = "{" + only.key.substr(1) + only.leaf.constant + "}";
+        only.key = key;
+        add_leaf(plan, std::move(only));
+        continue;
+      }
       plan.push_back({Step::What::open, key, {}});
-      flatten(plan, *child);
+      std::move(inner.begin(), inner.end(), std::back_inserter(plan));
       plan.push_back({Step::What::close, {}, {}});
     } else if (child->leaf.valid()) {  // else: a name that only set the order
-      plan.push_back({Step::What::leaf, key, child->leaf});
+      add_leaf(plan, {Step::What::leaf, key, child->leaf});
     }
   }
 }
