@@ -44,12 +44,12 @@ std::uint64_t unsigned_value(const Field& field, const std::byte* at) {
 }
 
 void write_number(std::string& to, const Field& field, std::uint64_t value) {
+  const bool is_text = field.show.shape == Shape::keyword;
   if (field.store == Storage::s32 || field.store == Storage::s64) {
-    json::number(to, static_cast<std::int64_t>(value));
-  } else if (field.show.shape == Shape::number && value > json::largest_exact_number) {
-    to += '"';
-    json::number(to, value);
-    to += '"';
+    const auto number = static_cast<std::int64_t>(value);
+    is_text ? json::number_text(to, number) : json::number(to, number);
+  } else if (is_text || value > json::largest_exact_number) {
+    json::number_text(to, value);
   } else {
     json::number(to, value);
   }
@@ -115,12 +115,8 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
   if (value == field.show.absent) return false;
   switch (field.show.shape) {
     case Shape::number:
-      write_number(to, field, value);
-      return true;
     case Shape::keyword:
-      to += '"';
       write_number(to, field, value);
-      to += '"';
       return true;
     case Shape::octal: {
       const std::uint64_t mode = value & 07777;
@@ -188,7 +184,6 @@ void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Fact
   const auto before_value = [&](const Step& step) {
     for (std::size_t i = 0; i < waiting_count; ++i) {
       to += std::string_view(waiting[i]->key).substr(comma ? 0 : 1);
-      to += '{';
       comma = false;
     }
     waiting_count = 0;

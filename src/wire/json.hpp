@@ -22,6 +22,16 @@ void number(std::string& to, Integer value) {
   to.append(digits, end);
 }
 
+/// A number as a string of its digits.
+template <class Integer>
+void number_text(std::string& to, Integer value) {
+  char digits[24];
+  digits[0] = '"';
+  char* const end = std::to_chars(digits + 1, digits + sizeof digits - 1, value).ptr;
+  *end = '"';
+  to.append(digits, end + 1);
+}
+
 /// A JSON string. Bytes that are not UTF-8 become U+FFFD, one each; false is returned then, and the caller keeps the
 /// exact bytes beside it (base64).
 bool string(std::string& to, std::string_view bytes);

@@ -51,7 +51,7 @@ void flatten(Plan& plan, const Node& node) {
         add_leaf(plan, std::move(only));
         continue;
       }
-      plan.push_back({Step::What::open, key, {}});
+      plan.push_back({Step::What::open, key + "{", {}});
       std::move(inner.begin(), inner.end(), std::back_inserter(plan));
       plan.push_back({Step::What::close, {}, {}});
     } else if (child->leaf.valid()) {  // else: a name that only set the order

@@ -53,7 +53,7 @@ struct Leaf {
 /// One step of writing an event. Objects open only when something in them is there.
 struct Step {
   enum class What : std::uint8_t { open, close, leaf } what;
-  std::string key;  ///< `,"name":`; of close: unused
+  std::string key;  ///< `,"name":`, of open with `{` behind it; of close: unused
   Leaf leaf;
 };
 using Plan = std::vector<Step>;
