@@ -263,28 +263,46 @@ def kernel_times(contender, work, folder, counts):
     return rows, facts
 
 
+def held_objects(pid):
+    """The BPF programs and maps that a process holds, by kind and id: what the kernel tells of their descriptors."""
+    held = {}
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        try:
+            facts = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        except OSError:
+            continue  # closed meanwhile
+        if "memlock" in facts:  # a link has its program's id, too
+            kind = "map" if "map_id" in facts else "prog"
+            held[kind, int(facts[f"{kind}_id"])] = {k: v.strip() for k, v in facts.items()}
+    return held
+
+
 def program_sizes(contender, work, folder):
-    """Instructions of the loaded programs, from bpftool."""
-    bpftool = first_tool("bpftool", "/usr/sbin/bpftool")
-    if not bpftool:
-        return {}
+    """What the kernel holds for the sensor."""
     launcher = Launcher(work, folder)
     try:
         contender.start(launcher.pid)
         try:
-            done = subprocess.run([bpftool, "-j", "prog", "show"], capture_output=True, text=True)
-            pids = set(contender.pids())
-            shown = json.loads(done.stdout) if done.returncode == 0 else []
+            held = {}
+            for pid in contender.pids():
+                held.update(held_objects(pid))
         finally:
             contender.stop()
     finally:
         launcher.end()
-    mine = [p for p in shown if any(owner.get("pid") in pids for owner in p.get("pids", []))]
+    return sizes_of(held)
+
+
+def sizes_of(held):
+    programs = [facts for (kind, _), facts in held.items() if kind == "prog"]
+    maps = [facts for (kind, _), facts in held.items() if kind == "map"]
+    memory = [sum(int(facts["memlock"]) for facts in some) / 1e6 for some in (programs, maps)]
     return {
-        "programs": len(mine),
-        "translated": sum(p.get("bytes_xlated", 0) for p in mine) // 8,
-        "jited_bytes": sum(p.get("bytes_jited", 0) for p in mine),
-        "memory_bytes": sum(p.get("bytes_memlock", 0) for p in mine),
+        "programs": len(programs),
+        "instructions verified": sum(int(facts.get("verified_insns", 0)) for facts in programs),
+        "their memory, MB": f"{memory[0]:.1f}",
+        "maps": len(maps),
+        "their memory at most, MB": f"{memory[1]:.1f}",
     }
 
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
+TRACEFS = "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing; "
 LOGIN_UID = 64242  # of the workloads, so that audit rules can name them
 
 
@@ -275,6 +276,7 @@ class Auditd(Contender):
 class Bpftrace(Contender):
     name = "bpftrace"
     what = "one line that prints execs, the whole machine, thrown away"
+    ready = "BEGIN { printf(\"ready\\n\"); } "
     line = "tracepoint:sched:sched_process_exec { printf(\"%d %s\\n\", pid, str(args->filename)); }"
 
     def start(self, root_pid):
@@ -282,7 +284,8 @@ class Bpftrace(Contender):
             raise Skipped("bpftrace is not installed")
         begin = time.monotonic()
         self.process = subprocess.Popen(
-            ["bpftrace", "-e", "BEGIN { printf(\"ready\\n\"); } " + self.line],
+            # It wants tracefs, which may not be mounted: then in a mount namespace of its own.
+            ["unshare", "--mount", "sh", "-c", TRACEFS + 'exec bpftrace -e "$1"', "sh", self.ready + self.line],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )

@@ -46,6 +46,18 @@ class Facts(unittest.TestCase):
             self.assertEqual((facts["lost"], facts["peak_rss_mb"]), (7, 2.0))
 
 
+class Sizes(unittest.TestCase):
+    def test_programs_and_maps_are_told_apart_and_summed(self):
+        held = {
+            ("prog", 5): {"memlock": "8192", "verified_insns": "101"},
+            ("prog", 7): {"memlock": "4096", "verified_insns": "13"},
+            ("map", 5): {"memlock": "4194304"},
+        }
+        sizes = bench.sizes_of(held)
+        self.assertEqual((sizes["programs"], sizes["instructions verified"], sizes["maps"]), (2, 114, 1))
+        self.assertEqual(sizes["their memory at most, MB"], "4.2")
+
+
 class Documents(unittest.TestCase):
     def test_only_what_stands_between_the_marks_is_replaced(self):
         with tempfile.TemporaryDirectory() as folder:
