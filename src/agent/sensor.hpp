@@ -143,6 +143,8 @@ class Sensor {
                                                                 const SensorOptions& options) const;
   /// The version with what stands between it and the kernel: dispatch of system calls, stand-ins.
   [[nodiscard]] ProgramVersion as_loaded(const ProgramVersion& version, const ProgramBlueprint& blueprint);
+  /// What outlives this agent must not hold back what the next one's rules keep: those are asked in user space alone.
+  [[nodiscard]] static bool asks_rules_in_kernel(const SensorOptions& options);
   GroupOptions group_options(std::string_view name, const ProgramBlueprint& blueprint, const SensorOptions& options,
                              const LogSink& log);
   /// `name`: what it is found by when it is pinned.
