@@ -88,15 +88,12 @@ static __always_inline void tell_first(void *ctx, struct net_connection *flow, c
 /* Who has the flow, in a scratch; returns what begin_cgroup() does. */
 GLOBAL __u32 make_flow_owner(__u32 copy)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net_connection *rec = scratch_of(&flow_scratch, copy);
 
 	if (!rec)
 		return 0;
 	__builtin_memset(rec, 0, sizeof(*rec));
-	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
-	fill_task(&rec->task, task, false);
-	return begin_cgroup(&rec->hdr, &rec->task, task);
+	return begin_owner(rec);
 }
 
 static __always_inline struct net_connection *new_flow(void *ctx, const struct wire_flow_key *key,

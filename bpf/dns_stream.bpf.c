@@ -54,16 +54,12 @@ static __always_inline bool is_same(const struct dns_stream *stream, struct sock
 /* The current process, in a scratch; returns what begin_cgroup() does. */
 GLOBAL __u32 make_stream_owner(__u32 copy)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct dns_stream *stream = scratch_of(&dns_stream_scratch, copy);
-	struct net_connection *on = (void *)stream;
 
 	if (!stream)
 		return 0;
 	__builtin_memset(stream, 0, sizeof(*stream));
-	on->hdr.time_ns = bpf_ktime_get_boot_ns();
-	fill_task(&on->task, task, false);
-	return begin_cgroup(&on->hdr, &on->task, task);
+	return begin_owner(&stream->on);
 }
 
 /* The connection as its first user, the current process, has it. */

@@ -266,9 +266,9 @@ SEC("raw_tp/sys_enter") int file_modify__calls(struct call_enters *ctx)
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
 	first = SYSCALL_PARM1(ctx->registers);
-	second = SYSCALL_PARM2(ctx->registers);
 	if (ctx->nr == __NR_close)
 		return descriptor_ends(ctx, first);
+	second = SYSCALL_PARM2(ctx->registers);
 	if (first != second) /* what dup2 replaces */
 		return descriptor_ends(ctx, second);
 	return 0;

@@ -271,10 +271,13 @@ static __always_inline bool overlay_inode_is_upper(struct inode *inode)
 	return upper != NULL;
 }
 
+/* Programs are shown a task's registers, and the task itself as a type.
+ * Linux kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15). */
+#define SHOWS_REGISTERS bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
+
 /* The number of the system call that the current thread is in, from the registers with which it entered the kernel;
  * -1: not known, or a 32-bit program's, whose numbers are others.
- * Linux kernel commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15); before, x86 kept nothing behind
- * the registers at the top of the stack. */
+ * Before programs were shown them, x86 kept nothing behind the registers at the top of the stack. */
 #if defined(__TARGET_ARCH_x86)
 #define X86_THREAD_SIZE 16384
 #define X86_USER32_CS 0x23
@@ -283,7 +286,7 @@ static __always_inline void read_current_registers(struct pt_regs *to)
 	struct task_struct *task = (void *)bpf_get_current_task();
 	void *regs;
 
-	if (bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs))
+	if (SHOWS_REGISTERS)
 		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	else
 		regs = BPF_CORE_READ(task, stack) + X86_THREAD_SIZE - sizeof(struct pt_regs);

@@ -28,6 +28,16 @@ static __always_inline void put_ip(__u8 *to, const __u8 *from)
 	*(__u64 *)(to + 8) = *(__u64 *)(from + 8);
 }
 
+/* The current process, now, as whom a record that is zeroed is about. Returns what begin_cgroup() does. */
+static __always_inline __u32 begin_owner(struct net_connection *rec)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	rec->hdr.time_ns = bpf_ktime_get_boot_ns();
+	fill_task(&rec->task, task, false);
+	return begin_cgroup(&rec->hdr, &rec->task, task);
+}
+
 static __always_inline __u32 version_of(const __u8 *ip)
 {
 	return *(__u64 *)ip == 0 && *(__u32 *)(ip + 8) == bpf_htonl(0xffff) ? 4 : 6;

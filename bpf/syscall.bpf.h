@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* System calls as programs at their entry and end see them, and descriptors. */
 #pragma once
-#include "read.bpf.h"
-#include <asm/ptrace.h> /* struct pt_regs as user space knows it */
+#include "fixes.bpf.h"
 
 /* What the kernel gives programs at raw_tp/sys_enter and raw_tp/sys_exit (include/trace/events/syscalls.h). A program
  * of one system call, or of some, is called from the two of all (syscalls.bpf.c); its section names the call:
@@ -88,10 +87,8 @@ static __always_inline struct arguments arguments_of(__u64 registers)
 	return a;
 }
 
-/* Every system call of every process is asked for its number, and whether it is a 32-bit program's: by plain loads, 40
- * ns less each than bpf_probe_read_kernel, where the kernel shows programs the task and its registers. Linux kernel
- * commit dd6e10fbd9fb ("bpf: Add bpf_task_pt_regs() helper") (in v5.15). */
-#define SHOWS_REGISTERS bpf_core_enum_value_exists(enum bpf_func_id, BPF_FUNC_task_pt_regs)
+/* Every system call of every process is asked for its number, and whether it is a 32-bit program's: where the kernel
+ * shows them by plain loads, 40 ns less each than bpf_probe_read_kernel. */
 
 /* The number of the call that ends. */
 static __always_inline __u64 number_of_ending_call(struct call_exits *ctx)
