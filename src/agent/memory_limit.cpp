@@ -2,11 +2,10 @@
 #include "agent/memory_limit.hpp"
 
 #include <charconv>
-#include <sstream>
 #include <string_view>
-#include <vector>
 
 #include "agent/host.hpp"
+#include "agent/proc_files.hpp"
 
 namespace nightjar {
 namespace {
@@ -17,57 +16,21 @@ namespace {
 constexpr std::uint64_t own_bytes = 28U << 20;
 constexpr std::uint64_t share_of_maps = 6;
 
-struct Hierarchy {
-  std::string mount, mount_root, limit_file;
-  bool is_unified = false;
-};
-
-bool has_word(std::string_view list, std::string_view word) {
-  for (std::size_t at = list.find(word); at != std::string_view::npos; at = list.find(word, at + 1)) {
-    const std::size_t end = at + word.size();
-    if ((at == 0 || list[at - 1] == ',') && (end == list.size() || list[end] == ',')) return true;
-  }
-  return false;
+/// The cgroup of this process below the mount, as a path there; empty: the mount itself, or not below it.
+std::string path_below(const CgroupMount& mount, const ProcCgroups& own) {
+  const auto& whole = mount.is_unified ? own.unified : own.memory;
+  std::string path = whole.value_or("");
+  // In a container without a cgroup namespace the mount begins at the container's own cgroup.
+  const std::size_t above = mount.root.size();
+  if (mount.root != "/" && path.starts_with(mount.root) && (path.size() == above || path[above] == '/'))
+    path.erase(0, above);
+  // ".." is above what a cgroup namespace shows.
+  return path == "/" || path.find("/..") != std::string::npos ? "" : path;
 }
 
-/// Where the memory controller's files are. On a hybrid machine both versions are mounted, one has the controller.
-std::vector<Hierarchy> hierarchies(const std::string& root) {
-  std::vector<Hierarchy> found;
-  std::istringstream mounts(read_small_file(root + "/proc/self/mountinfo"));
-  for (std::string line; std::getline(mounts, line);) {
-    std::istringstream words(line);
-    std::string skip, mount_root, mount, type, options;
-    words >> skip >> skip >> skip >> mount_root >> mount;
-    while (words >> skip && skip != "-") {
-    }
-    words >> type >> skip >> options;
-    if (type == "cgroup2") found.push_back({mount, mount_root, "memory.max", true});
-    if (type == "cgroup" && has_word(options, "memory"))
-      found.push_back({mount, mount_root, "memory.limit_in_bytes", false});
-  }
-  return found;
-}
-
-/// The path of /proc/self/cgroup in the hierarchy.
-std::string own_path(const std::string& root, const Hierarchy& hierarchy) {
-  std::istringstream lines(read_small_file(root + "/proc/self/cgroup"));
-  for (std::string line; std::getline(lines, line);) {
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (second == std::string::npos) continue;
-    const std::string_view controllers = std::string_view(line).substr(first + 1, second - first - 1);
-    if (!(hierarchy.is_unified ? controllers.empty() : has_word(controllers, "memory"))) continue;
-    std::string path = line.substr(second + 1);
-    // In a container without a cgroup namespace the mount begins at the container's own cgroup.
-    if (hierarchy.mount_root != "/" && path.starts_with(hierarchy.mount_root))
-      path.erase(0, hierarchy.mount_root.size());
-    return path == "/" ? "" : path;
-  }
-  return {};
-}
-
-void look(const std::string& root, const std::string& directory, const Hierarchy& hierarchy,
+void look(const std::string& root, const std::string& directory, std::string_view limit_file,
           std::optional<MemoryLimit>& smallest) {
-  const std::string text = read_small_file(root + directory + "/" + hierarchy.limit_file);
+  const std::string text = read_small_file(root + directory + '/' + std::string(limit_file));
   std::uint64_t bytes = 0;
   if (std::from_chars(text.data(), text.data() + text.size(), bytes).ec != std::errc{}) return;  // "max", or no file
   if (!smallest || bytes < smallest->bytes) smallest = {directory, bytes};
@@ -80,13 +43,15 @@ std::string megabytes(std::uint64_t bytes) {
 }  // namespace
 
 std::optional<MemoryLimit> memory_limit(const std::string& root) {
+  const ProcCgroups own = parse_proc_cgroup(read_small_file(root + "/proc/self/cgroup"));
   std::optional<MemoryLimit> smallest;
-  for (const Hierarchy& hierarchy : hierarchies(root)) {
-    // ".." is above what a cgroup namespace shows.
-    std::string path = own_path(root, hierarchy);
-    if (path.find("/..") != std::string::npos) path.clear();
+  // On a hybrid machine both versions are mounted, one has the controller.
+  for (const CgroupMount& mount : parse_cgroup_mounts(read_small_file(root + "/proc/self/mountinfo"))) {
+    if (!mount.is_unified && !mount.controls("memory")) continue;
+    const std::string_view limit_file = mount.is_unified ? "memory.max" : "memory.limit_in_bytes";
+    std::string path = path_below(mount, own);
     for (;;) {
-      look(root, hierarchy.mount + path, hierarchy, smallest);
+      look(root, mount.point + path, limit_file, smallest);
       if (path.empty()) break;
       path.resize(path.rfind('/'));
     }

@@ -30,6 +30,11 @@ Integer number(std::string_view text, int base = 10) {
   return value;
 }
 
+/// Whether a list, such as "rw,memory", has the word.
+bool lists(std::string_view list, std::string_view word) {
+  return (',' + std::string(list) + ',').find(',' + std::string(word) + ',') != std::string::npos;
+}
+
 /// "\040" for a space, and so on, as mountinfo has them.
 std::string unescaped(std::string_view text) {
   std::string plain;
@@ -99,6 +104,10 @@ std::optional<ProcStatus> parse_proc_status(std::string_view text) {
   return has_ids ? std::optional(status) : std::nullopt;
 }
 
+bool CgroupMount::controls(std::string_view controller) const {
+  return !is_unified && lists(options, controller);
+}
+
 ProcCgroups parse_proc_cgroup(std::string_view text) {
   ProcCgroups cgroups;
   while (!text.empty()) {
@@ -108,11 +117,11 @@ ProcCgroups parse_proc_cgroup(std::string_view text) {
     line.remove_prefix(std::min(id.size() + 1, line.size()));
     const auto colon = line.find(':');
     if (colon == std::string_view::npos) continue;
-    const std::string controllers = ',' + std::string(line.substr(0, colon)) + ',';
+    const std::string_view controllers = line.substr(0, colon);
     const std::string_view path = line.substr(colon + 1);
     if (id == "0") cgroups.unified = path;
-    if (controllers.find(",memory,") != std::string::npos) cgroups.memory = path;
-    if (controllers.find(",pids,") != std::string::npos) cgroups.pids = path;
+    if (lists(controllers, "memory")) cgroups.memory = path;
+    if (lists(controllers, "pids")) cgroups.pids = path;
   }
   return cgroups;
 }

@@ -37,6 +37,9 @@ struct CgroupMount {
   std::string point;  ///< where
   bool is_unified = false;
   std::string options;  ///< of version 1: its controllers, "rw,memory"
+
+  /// Whether the hierarchy is version 1's of that controller.
+  [[nodiscard]] bool controls(std::string_view controller) const;
 };
 
 /// Nothing when the text is none: the process is gone. The name in it may hold anything.

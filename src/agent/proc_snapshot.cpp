@@ -185,7 +185,7 @@ Result<ProcSnapshot> ProcSnapshot::of(const Scope& scope, const Map* tree) {
   snapshot.what_ = scope.what;
   snapshot.tree_ = tree;
   if (scope.what == Scope::What::cgroup) snapshot.scope_cgroup_ = NIGHTJAR_TRY(find_cgroup(scope.path)).id;
-  snapshot.mounts_ = parse_cgroup_mounts(read_at(AT_FDCWD, "/proc/self/mountinfo"));
+  snapshot.mounts_ = parse_cgroup_mounts(read_small_file("/proc/self/mountinfo"));
   const std::uint32_t cgroups = own_namespace("cgroup");
   snapshot.cgroups_are_absolute_ = cgroups == 0 || cgroups == first_cgroup_namespace;
   return snapshot;
@@ -216,7 +216,7 @@ bool ProcSnapshot::may_be_in_tree(std::uint32_t pid, std::uint64_t start_ns) con
 std::optional<std::uint64_t> ProcSnapshot::start_of(std::uint32_t pid) {
   const auto known = starts_.find(pid);
   if (known != starts_.end()) return known->second;
-  const auto stat = parse_proc_stat(read_at(AT_FDCWD, ("/proc/" + std::to_string(pid) + "/stat").c_str()));
+  const auto stat = parse_proc_stat(read_small_file("/proc/" + std::to_string(pid) + "/stat"));
   if (!stat) return std::nullopt;
   starts_[pid] = stat->start_ticks;
   return stat->start_ticks;
@@ -243,9 +243,7 @@ void ProcSnapshot::fill_parent(int process, std::uint32_t parent, wire_header& h
 /// Where a cgroup's directory is, with the point of the mount that it is below; empty: nowhere.
 ProcSnapshot::Place ProcSnapshot::place_of(bool unified, std::string_view controller, const std::string& path) const {
   for (const CgroupMount& mount : mounts_) {
-    const std::string controllers = ',' + mount.options + ',';
-    if (mount.is_unified != unified) continue;
-    if (!unified && controllers.find(',' + std::string(controller) + ',') == std::string::npos) continue;
+    if (unified ? !mount.is_unified : !mount.controls(controller)) continue;
     const std::string root = mount.root == "/" ? "" : mount.root;
     if (!path.starts_with(root) || (path.size() != root.size() && path[root.size()] != '/')) continue;
     const std::string below = path == "/" ? "" : path.substr(root.size());

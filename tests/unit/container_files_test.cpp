@@ -2,34 +2,23 @@
 #include "agent/container_files.hpp"
 
 #include <filesystem>
-#include <fstream>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
+
+#include "temp_root.hpp"
 
 namespace nightjar {
 namespace {
 
 const std::string id(64, 'a');
 
-class ContainerFiles : public testing::Test {
+class ContainerFiles : public test::TempRoot {
  protected:
-  ContainerFiles() {
-    std::string name = (std::filesystem::temp_directory_path() / "nightjar-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-  }
-  ~ContainerFiles() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = root_ + path;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << text;
-  }
   void expect(const std::string& image, const std::string& name) const {
     const ContainerDetails found = details_of_container(id, root_);
     EXPECT_EQ(found.image, image);
     EXPECT_EQ(found.name, name);
   }
-  std::string root_;
 };
 
 TEST_F(ContainerFiles, of_docker) {

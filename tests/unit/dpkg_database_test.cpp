@@ -2,19 +2,17 @@
 #include "agent/dpkg_database.hpp"
 
 #include <filesystem>
-#include <fstream>
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
+
+#include "temp_root.hpp"
 
 namespace nightjar {
 namespace {
 
-class Dpkg : public testing::Test {
+class Dpkg : public test::TempRoot {
  protected:
   Dpkg() {
-    std::string name = (std::filesystem::temp_directory_path() / "nightjar-XXXXXX").string();
-    root_ = mkdtemp(name.data());
     write("/var/lib/dpkg/status",
           "Package: coreutils\nStatus: install ok installed\nArchitecture: amd64\nVersion: 9.1-1\n"
           "Description: tools\n Version: no field, a line of the description\n\n"
@@ -26,12 +24,6 @@ class Dpkg : public testing::Test {
     write("/var/lib/dpkg/info/dash.list", "/usr/bin/tool\n");
     write("/var/lib/dpkg/info/bash.list", "/usr/bin/tool\n");
   }
-  ~Dpkg() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = root_ + path;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << text;
-  }
   /// "NAME VERSION ARCHITECTURE", "none", or the error.
   static std::string owner(DpkgDatabase& database, std::string_view path) {
     const auto package = database.owner(path);
@@ -39,7 +31,6 @@ class Dpkg : public testing::Test {
     if (!*package) return "none";
     return (*package)->name + ' ' + (*package)->version + ' ' + (*package)->architecture;
   }
-  std::string root_;
 };
 
 TEST_F(Dpkg, names_owner_version_and_architecture) {

@@ -1,34 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/memory_limit.hpp"
 
-#include <filesystem>
-#include <fstream>
-
 #include <gtest/gtest.h>
-#include <stdlib.h>
+
+#include "temp_root.hpp"
 
 namespace nightjar {
 namespace {
 
-class MemoryLimits : public testing::Test {
+class MemoryLimits : public test::TempRoot {
  protected:
-  MemoryLimits() {
-    std::string name = (std::filesystem::temp_directory_path() / "nightjar-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-  }
-  ~MemoryLimits() override { std::filesystem::remove_all(root_); }
-  void write(const std::string& path, const std::string& text) const {
-    const std::filesystem::path file = root_ + path;
-    std::filesystem::create_directories(file.parent_path());
-    std::ofstream(file) << text;
-  }
   void expect(std::uint64_t bytes, const std::string& cgroup) const {
     const auto limit = memory_limit(root_);
     ASSERT_TRUE(limit.has_value());
     EXPECT_EQ(limit->bytes, bytes);
     EXPECT_EQ(limit->cgroup, cgroup);
   }
-  std::string root_;
 };
 
 const std::string unified =

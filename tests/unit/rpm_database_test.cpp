@@ -9,10 +9,10 @@
 
 #include <gtest/gtest.h>
 #include <sqlite3.h>
-#include <stdlib.h>
 
 #include "agent/package_databases.hpp"
 #include "agent/rpm_header.hpp"
+#include "temp_root.hpp"
 
 namespace nightjar {
 namespace {
@@ -116,17 +116,10 @@ TEST(RpmHeader, of_another_type_is_not_taken) {
   EXPECT_EQ(header_of(header.bytes())->package().error().code(), errc::corrupt);
 }
 
-class Rpm : public testing::Test {
+class Rpm : public test::TempRoot {
  protected:
-  Rpm() {
-    std::string name = (std::filesystem::temp_directory_path() / "nightjar-XXXXXX").string();
-    root_ = mkdtemp(name.data());
-    std::filesystem::create_directories(root_ + "/var/lib/rpm");
-  }
-  ~Rpm() override {
-    sqlite3_close(writer_);
-    std::filesystem::remove_all(root_);
-  }
+  Rpm() { std::filesystem::create_directories(root_ + "/var/lib/rpm"); }
+  ~Rpm() override { sqlite3_close(writer_); }
   [[nodiscard]] std::string file() const { return root_ + "/var/lib/rpm/rpmdb.sqlite"; }
   /// Adds a package with its files' names; what is written ahead stays there while the test runs, if so wanted.
   void add(const std::string& header, const std::vector<std::string>& names) {
@@ -163,7 +156,6 @@ class Rpm : public testing::Test {
     if (!package) return package.error().what();
     return *package ? (*package)->name + ' ' + (*package)->version : "none";
   }
-  std::string root_;
   sqlite3* writer_ = nullptr;
   std::unique_ptr<RpmDatabase> database_;
 };
