@@ -6,6 +6,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "agent/merger.hpp"
 #include "agent/pipeline.hpp"
 #include "atlas/atlas.hpp"
 #include "sample_events.hpp"
@@ -29,7 +30,7 @@ void encode(benchmark::State& state, const EventInfo* described, Format format) 
     facts[fact.fact] = values.back();
   }
   const Host host = Host::read();
-  const Encoder encoder(host.constants(), format);
+  Encoder encoder(host.constants(), format);
   std::string line;
   for (auto unused : state) {
     line.clear();
@@ -90,6 +91,7 @@ void life_of_a_process(benchmark::State& state) {
       task.start_ns = pid * 1000ULL;
       pipeline.take(*record, out);
     }
+    (void)pipeline.take_lines();
     bytes += out.size();
     benchmark::DoNotOptimize(out.data());
   }
@@ -97,6 +99,68 @@ void life_of_a_process(benchmark::State& state) {
   state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
 }
 BENCHMARK(life_of_a_process);
+
+/// A process that does one thing after the other: who it is, is the same in each line.
+void busy_process(benchmark::State& state) {
+  Pipeline::Settings settings;
+  for (const EventInfo& event : all_events()) settings.wanted.insert(event.kind);
+  const Host host = Host::read();
+  Pipeline pipeline(host, settings);
+  std::string out;
+  for (const auto& [kind, size] :
+       {std::pair(WIRE_PROCESS_FORK, sizeof(process_fork)), std::pair(WIRE_PROCESS_EXEC, sizeof(process_exec))})
+    pipeline.take(process_record(static_cast<std::uint16_t>(kind), size, 7), out);
+  std::vector<std::vector<std::byte>> records;
+  for (const auto& [kind, size] :
+       {std::pair(WIRE_FILE_CHMOD, sizeof(file_event)), std::pair(WIRE_FILE_RENAME, sizeof(file_event)),
+        std::pair(WIRE_NET_BIND, sizeof(net_endpoint)), std::pair(WIRE_MPROTECT_EXEC, sizeof(executable_memory))}) {
+    auto& record = records.emplace_back(process_record(static_cast<std::uint16_t>(kind), size, 7));
+    if (size != sizeof(file_event)) continue;
+    constexpr std::string_view path("some.file\0work\0tmp\0", 19);
+    for (auto member : {&file_event::path, &file_event::old_path}) {
+      if (kind == WIRE_FILE_CHMOD && member == &file_event::old_path) continue;
+      const wire_slice slice{static_cast<std::uint32_t>(record.size()), static_cast<std::uint32_t>(path.size())};
+      record.insert(record.end(), reinterpret_cast<const std::byte*>(path.data()),
+                    reinterpret_cast<const std::byte*>(path.data()) + path.size());
+      reinterpret_cast<file_event*>(record.data())->*member = slice;
+    }
+    reinterpret_cast<wire_header*>(record.data())->size = static_cast<std::uint32_t>(record.size());
+  }
+  std::size_t bytes = 0;
+  for (auto unused : state) {
+    out.clear();
+    for (const auto& record : records) pipeline.take(record, out);
+    (void)pipeline.take_lines();
+    bytes += out.size();
+    benchmark::DoNotOptimize(out.data());
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(state.iterations() * records.size()));
+  state.SetBytesProcessed(static_cast<std::int64_t>(bytes));
+}
+BENCHMARK(busy_process);
+
+/// From two buffers into one order, round after round.
+void merge(benchmark::State& state) {
+  Merger merger;
+  auto record = process_record(WIRE_PROCESS_EXIT, sizeof(process_exit), 7);
+  auto& header = *reinterpret_cast<wire_header*>(record.data());
+  constexpr std::uint64_t round_ns = 10'000'000;
+  constexpr std::uint64_t records = 500;
+  std::uint64_t now_ns = round_ns;
+  std::size_t given = 0;
+  for (auto unused : state) {
+    merger.begin_round(now_ns);
+    for (std::uint64_t i = 0; i < records; ++i) {
+      // A tenth comes from the first buffer.
+      header.time_ns = i < records / 10 ? now_ns + i * 10 * (round_ns / records) : now_ns + i * (round_ns / records);
+      merger.add(record);
+    }
+    merger.give(false, [&](Bytes, const Origin&) { ++given; });
+    now_ns += round_ns;
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(given));
+}
+BENCHMARK(merge);
 
 void check_record(benchmark::State& state) {
   const auto exec = process_record(WIRE_PROCESS_EXEC, sizeof(process_exec), 7);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <string.h>  // strerrorname_np, sigabbrev_np
@@ -41,6 +42,24 @@ std::uint64_t unsigned_value(const Field& field, const std::byte* at) {
       break;
   }
   return 0;
+}
+
+/// Whether it shows at a glance that a field is not there.
+bool is_absent(const Field& field, const std::byte* at) {
+  switch (field.store) {
+    case Storage::chars:
+      return *at == std::byte{0};
+    case Storage::slice: {
+      wire_slice slice;
+      std::memcpy(&slice, at, sizeof slice);
+      return slice.len == 0;
+    }
+    case Storage::record:
+    case Storage::bytes:
+      return false;
+    default:
+      return unsigned_value(field, at) == field.show.absent;
+  }
 }
 
 void write_number(std::string& to, const Field& field, std::uint64_t value) {
@@ -169,75 +188,129 @@ bool write_field(std::string& to, const Field& field, Bytes record, std::uint32_
   return false;
 }
 
-Encoder::Encoder(const std::vector<json::Named>& constants, Format format) {
-  for (const EventInfo& event : all_events()) plans_.push_back(make_plan(event, constants, format));
-}
+/// A line, or a passage of one, as it is written.
+class Encoder::Line {
+ public:
+  /// `comma`: whether something stands before it.
+  Line(std::string& to, Bytes record, Facts& facts, PassageTexts& texts, bool comma)
+      : to_(to), record_(record), facts_(facts), texts_(texts), comma_(comma) {}
 
-void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Facts& facts) const {
-  const Plan& plan = plans_[static_cast<std::size_t>(&event - all_events().data())];
-  const Step* waiting[deepest_nesting];  // objects that open when something in them is written
-  std::size_t waiting_count = 0;
-  bool comma = false;
-  std::string raw;
-
-  // Writes what must stand before a value: the objects that it opens, a comma, its key.
-  const auto before_value = [&](const Step& step) {
-    for (std::size_t i = 0; i < waiting_count; ++i) {
-      to += std::string_view(waiting[i]->key).substr(comma ? 0 : 1);
-      comma = false;
-    }
-    waiting_count = 0;
-    to += std::string_view(step.key).substr(comma ? 0 : 1);
-    comma = true;
-  };
-  // A value that is finished JSON; empty: it is not there.
-  const auto finished = [&](const Leaf& leaf) -> std::string_view {
-    if (leaf.fact == Fact::count_) return leaf.constant;
-    if (leaf.fact == Fact::raw && !facts.raw.empty()) return raw = json::nested_object(facts.raw);
-    return facts[leaf.fact];
-  };
-
-  to += '{';
-  for (const Step& step : plan) {
-    switch (step.what) {
-      case Step::What::open:
-        waiting[waiting_count++] = &step;
-        break;
-      case Step::What::close:
-        if (waiting_count > 0) {
-          --waiting_count;
-        } else {
-          to += '}';
-          comma = true;
-        }
-        break;
-      case Step::What::leaf: {
-        std::string_view known;
-        if (step.leaf.field == nullptr) {
-          known = finished(step.leaf);
-          if (known.empty() && step.leaf.otherwise.empty()) break;
-        }
-        const std::size_t start = to.size();
-        const bool had_comma = comma;
-        const std::size_t had_waiting = waiting_count;
-        before_value(step);
-        const std::size_t value_start = to.size();
-        bool there = !known.empty();
-        if (step.leaf.field != nullptr) there = write_field(to, *step.leaf.field, record, step.leaf.offset, facts.raw);
-        to += known;
-        if (there && step.leaf.convert != Convert::none) there = convert_value(to, value_start, step.leaf);
-        if (there) break;
-        if (!step.leaf.otherwise.empty()) {
-          to += step.leaf.otherwise;
+  void write(const Plan& plan) {
+    for (const Step& step : plan) {
+      switch (step.what) {
+        case Step::What::open:
+          waiting_[waiting_count_++] = &step;
           break;
-        }
-        to.resize(start);
-        comma = had_comma;
-        waiting_count = had_waiting;
-        break;
+        case Step::What::close:
+          close();
+          break;
+        case Step::What::leaf:
+          write_leaf(step);
+          break;
+        case Step::What::passage:
+          write_passage(*step.passage);
+          break;
       }
     }
   }
+
+ private:
+  void close() {
+    if (waiting_count_ > 0) {
+      --waiting_count_;
+    } else {
+      to_ += '}';
+      comma_ = true;
+    }
+  }
+
+  /// Writes what must stand before a value, or values: the objects that it opens, a comma; and `with_comma` itself.
+  void append(std::string_view with_comma) {
+    for (std::size_t i = 0; i < waiting_count_; ++i) {
+      to_ += std::string_view(waiting_[i]->key).substr(comma_ ? 0 : 1);
+      comma_ = false;
+    }
+    waiting_count_ = 0;
+    to_ += with_comma.substr(comma_ ? 0 : 1);
+    comma_ = true;
+  }
+
+  /// A value that is finished JSON; empty: it is not there.
+  std::string_view finished(const Leaf& leaf) {
+    if (leaf.fact == Fact::count_) return leaf.constant;
+    if (leaf.fact == Fact::raw && !facts_.raw.empty()) return raw_ = json::nested_object(facts_.raw);
+    return facts_[leaf.fact];
+  }
+
+  void write_leaf(const Step& step) {
+    const Leaf& leaf = step.leaf;
+    const std::string_view known = leaf.field == nullptr ? finished(leaf) : std::string_view();
+    const bool absent = leaf.field == nullptr ? known.empty() : is_absent(*leaf.field, record_.data() + leaf.offset);
+    if (absent && leaf.otherwise.empty()) return;
+    const std::size_t start = to_.size();
+    const bool had_comma = comma_;
+    const std::size_t had_waiting = waiting_count_;
+    append(step.key);
+    const std::size_t value_start = to_.size();
+    bool there = !known.empty();
+    if (leaf.field != nullptr) there = write_field(to_, *leaf.field, record_, leaf.offset, facts_.raw);
+    to_ += known;
+    if (there && leaf.convert != Convert::none) there = convert_value(to_, value_start, leaf);
+    if (there) return;
+    if (!leaf.otherwise.empty()) {
+      to_ += leaf.otherwise;
+      return;
+    }
+    to_.resize(start);
+    comma_ = had_comma;
+    waiting_count_ = had_waiting;
+  }
+
+  void write_passage(const Passage& passage) {
+    const std::size_t hash = passage.hash(record_);
+    PassageTexts::Text& kept = texts_.place_of(hash);
+    if (kept.passage != &passage || !passage.reads(record_, facts_, kept.inputs)) {
+      // The first time it is not worth keeping: most processes do little.
+      if (std::exchange(kept.last_hash, hash) != hash) return write(passage.steps());
+      kept.passage = &passage;
+      kept.inputs = passage.inputs(record_, facts_);
+      kept.text.clear();
+      const std::size_t raw_before = facts_.raw.size();
+      Line(kept.text, record_, facts_, texts_, true).write(passage.steps());
+      if (facts_.raw.size() != raw_before) kept.passage = nullptr;  // it adds to another place of the line, too
+    }
+    if (!kept.text.empty()) append(kept.text);
+  }
+
+  std::string& to_;
+  Bytes record_;
+  Facts& facts_;
+  PassageTexts& texts_;
+  std::string raw_;
+  const Step* waiting_[deepest_nesting]{};  // objects that open when something in them is written
+  std::size_t waiting_count_ = 0;
+  bool comma_;
+};
+
+Encoder::Encoder(const std::vector<json::Named>& constants, Format format) {
+  for (const EventInfo& event : all_events()) {
+    Plan& plan = plans_.emplace_back(make_plan(event, constants, format));
+    for (Step& step : plan) {
+      if (step.what == Step::What::passage) step.passage = shared(std::exchange(step.steps, {}));
+    }
+  }
+}
+
+const Passage* Encoder::shared(Plan steps) {
+  auto passage = std::make_unique<Passage>(std::move(steps));
+  const auto found = std::ranges::find_if(passages_, [&](const auto& other) { return *other == *passage; });
+  if (found != passages_.end()) return found->get();
+  return passages_.emplace_back(std::move(passage)).get();
+}
+
+void Encoder::encode(std::string& to, const EventInfo& event, Bytes record, Facts& facts) {
+  to += '{';
+  Line(to, record, facts, texts_, false).write(plans_[static_cast<std::size_t>(&event - all_events().data())]);
   to += "}\n";
 }
 

@@ -74,7 +74,9 @@ enum class Kind : std::uint8_t {
   sensor_stats,
   events_lost,
   events_suppressed,
+  count_,  ///< larger than any
 };
+inline constexpr std::size_t kind_count = static_cast<std::size_t>(Kind::count_);
 
 struct EventInfo {
   Kind kind;

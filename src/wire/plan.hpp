@@ -50,11 +50,16 @@ struct Leaf {
   [[nodiscard]] bool valid() const { return field != nullptr || fact != Fact::count_ || !constant.empty(); }
 };
 
+class Passage;
+
 /// One step of writing an event. Objects open only when something in them is there.
 struct Step {
-  enum class What : std::uint8_t { open, close, leaf } what;
-  std::string key;  ///< `,"name":`, of open with `{` behind it; of close: unused
+  enum class What : std::uint8_t { open, close, leaf, passage } what;
+  std::string key;  ///< `,"name":`, of open with `{` behind it; of close and passage: unused
   Leaf leaf;
+  /// Of a passage: values that mostly are what they were in the event before (passages.hpp).
+  std::vector<Step> steps;
+  const Passage* passage = nullptr;  ///< made of them by the encoder
 };
 using Plan = std::vector<Step>;
 inline constexpr std::size_t deepest_nesting = 16;

@@ -104,8 +104,13 @@ std::optional<Bytes> checked_record(Bytes bytes) {
 }
 
 std::string join_path(std::string_view components) {
-  if (components.empty()) return {};
   std::string path;
+  join_path(components, path);
+  return path;
+}
+
+void join_path(std::string_view components, std::string& path) {
+  path.clear();
   path.reserve(components.size() + 1);
   while (!components.empty()) {
     if (components.back() == '\0') components.remove_suffix(1);
@@ -115,7 +120,6 @@ std::string join_path(std::string_view components) {
     path += name;
     components.remove_suffix(name.size());
   }
-  return path;
 }
 
 std::vector<std::string_view> split_strings(std::string_view block) {

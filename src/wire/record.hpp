@@ -42,6 +42,8 @@ inline std::string_view string_of(Bytes record, wire_slice slice) {
 
 /// "/usr/bin/cat" from the components "cat\0bin\0usr\0"; "/" from one empty component; empty from nothing.
 std::string join_path(std::string_view components);
+/// The same, put into a string that has room from before.
+void join_path(std::string_view components, std::string& path);
 
 /// The elements of a block of NUL-ended strings, such as argv. A last element without a terminator counts.
 std::vector<std::string_view> split_strings(std::string_view block);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "wire/encoder.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+
+#include "sample_events.hpp"
 
 namespace nightjar {
 namespace {
@@ -24,7 +28,7 @@ process_exit exit_record() {
 }
 
 nlohmann::json encoded(const process_exit& record, Facts& facts) {
-  const Encoder encoder(std::vector<json::Named>{{"host.hostname", "\"h\""}});
+  Encoder encoder(std::vector<json::Named>{{"host.hostname", "\"h\""}});
   std::string line;
   encoder.encode(line, event_info(Kind::exit), std::as_bytes(std::span(&record, 1)), facts);
   EXPECT_EQ(line.back(), '\n');
@@ -76,7 +80,7 @@ TEST(Encoder, shows_modes_devices_and_names) {
   record.file.dev = 259U << 20 | 2U;
   record.cap_effective = 1ULL << 21 | 1ULL;
   record.flags = WIRE_EXEC_SETUID | WIRE_EXEC_INTERPRETED;
-  const Encoder encoder{std::vector<json::Named>{}};
+  Encoder encoder{std::vector<json::Named>{}};
   std::string line;
   Facts facts;
   encoder.encode(line, event_info(Kind::exec), std::as_bytes(std::span(&record, 1)), facts);
@@ -87,6 +91,76 @@ TEST(Encoder, shows_modes_devices_and_names) {
             nlohmann::json::array({"CAP_CHOWN", "CAP_SYS_ADMIN"}));
   EXPECT_EQ(event["nightjar"]["exec"]["flags"], nlohmann::json::array({"setuid"}));
 }
+
+/// What an encoder that remembers nothing makes of it.
+std::string fresh_line(const EventInfo& event, Format format, Bytes record, Facts facts) {
+  std::string line;
+  Encoder({{"host.hostname", "\"h\""}}, format).encode(line, event, record, facts);
+  return line;
+}
+
+/// Offsets of the first byte of each field of numbers and characters.
+void offsets_of(std::span<const wire::Field> fields, std::size_t base, std::vector<std::size_t>& offsets) {
+  for (const wire::Field& field : fields) {
+    if (field.store == wire::Storage::record) offsets_of(field.inner, base + field.offset, offsets);
+    if (field.store != wire::Storage::record && field.store != wire::Storage::slice && !field.name.empty())
+      offsets.push_back(base + field.offset);
+  }
+}
+
+class KeptPassages : public testing::TestWithParam<Format> {};
+
+TEST_P(KeptPassages, follow_every_field_and_fact) {
+  const EventInfo& event = event_info(Kind::exec);
+  std::vector<std::byte> record;
+  test::fill(record, event.fields, 0);
+  test::fill_slices(record, event.fields, 0);
+  std::array<std::string, fact_count> values;
+  Facts facts;
+  for (const FactInfo& fact : all_facts()) {
+    if (!fact_applies(fact, event)) continue;
+    std::string& value = values[static_cast<std::size_t>(fact.fact)];
+    value = test::sample_value(fact.type);
+    facts[fact.fact] = value;
+  }
+  Encoder encoder({{"host.hostname", "\"h\""}}, GetParam());
+  const auto encode_some_times = [&](const std::string& what) {
+    const std::string expected = fresh_line(event, GetParam(), record, facts);
+    for (int time = 0; time < 3; ++time) {
+      std::string line;
+      Facts copy = facts;
+      encoder.encode(line, event, record, copy);
+      EXPECT_EQ(line, expected) << what << ", time " << time;
+    }
+    return expected;
+  };
+  const std::string original = encode_some_times("as it was");
+  std::vector<std::size_t> offsets;
+  offsets_of(event.fields, 0, offsets);
+  ASSERT_GT(offsets.size(), 30U);
+  for (const std::size_t offset : offsets) {
+    const std::byte before = record[offset];
+    // 0xff makes a text that is not UTF-8, which adds to nightjar.raw.
+    for (const std::byte value : {std::byte{3}, std::byte{0xff}, before}) {
+      record[offset] = value;
+      encode_some_times("byte " + std::to_string(offset));
+    }
+  }
+  for (const FactInfo& fact : all_facts()) {
+    const std::string_view before = facts[fact.fact];
+    if (before.empty()) continue;
+    // The same length and another, no value at all, and back.
+    std::string other(before);
+    std::ranges::replace(other, '/', '+');
+    for (const std::string_view value : {std::string_view(other), std::string_view("0"), std::string_view(), before}) {
+      facts[fact.fact] = value;
+      encode_some_times(std::string(fact.name));
+    }
+  }
+  EXPECT_EQ(encode_some_times("in the end"), original);
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, KeptPassages, testing::Values(Format::ecs, Format::ocsf));
 
 }  // namespace
 }  // namespace nightjar
