@@ -10,19 +10,23 @@ namespace {
 
 // A program stamps its record before it sends it; on a busy virtual CPU much can come between.
 constexpr std::uint64_t stamp_to_send_ns = 20'000'000;
+// Room that stays when nothing is held.
+constexpr std::size_t words_kept = 65536;
+
+std::size_t words_of(std::size_t bytes) {
+  return (bytes + 7) / 8;
+}
 
 }  // namespace
 
 std::uint64_t Merger::add(Bytes record, const Origin& origin) {
   if (record.size() < sizeof(wire_header)) return 0;  // cannot be one of ours; nothing to order it by
-  Held held;
-  held.words.resize((record.size() + 7) / 8);
-  std::memcpy(held.words.data(), record.data(), record.size());
-  held.size = record.size();
-  held.time_ns = as_wire<wire_header>(std::as_bytes(std::span(held.words))).time_ns;
-  held.order = order_++;
-  held.origin = origin;
-  return held_.emplace_back(std::move(held)).time_ns;
+  const std::size_t begin = words_.size();
+  words_.resize(begin + words_of(record.size()));
+  std::memcpy(&words_[begin], record.data(), record.size());
+  const std::uint64_t time_ns = as_wire<wire_header>(std::as_bytes(std::span(words_).subspan(begin))).time_ns;
+  held_.push_back({time_ns, begin, record.size(), origin});
+  return time_ns;
 }
 
 void Merger::read_up_to(std::uint64_t time_ns) {
@@ -35,16 +39,34 @@ void Merger::begin_round(std::uint64_t now_ns) {
 }
 
 void Merger::give(bool all, const std::function<void(Bytes, const Origin&)>& take) {
-  std::sort(held_.begin(), held_.end(),
-            [](const Held& a, const Held& b) { return std::pair(a.time_ns, a.order) < std::pair(b.time_ns, b.order); });
-  std::size_t given = 0;
-  for (; given < held_.size() && (all || held_[given].time_ns < ripe_before_ns_); ++given)
-    take(std::as_bytes(std::span(held_[given].words)).first(held_[given].size), held_[given].origin);
-  held_.erase(held_.begin(), held_.begin() + static_cast<std::ptrdiff_t>(given));
+  const auto older = [](const Held& a, const Held& b) { return a.time_ns < b.time_ns; };
+  const auto came = held_.begin() + static_cast<std::ptrdiff_t>(sorted_);
+  std::stable_sort(came, held_.end(), older);
+  std::inplace_merge(held_.begin(), came, held_.end(), older);
+  auto next = held_.begin();
+  for (; next != held_.end() && (all || next->time_ns < ripe_before_ns_); ++next) take(record_of(*next), next->origin);
+  held_.erase(held_.begin(), next);
+  sorted_ = held_.size();
+  let_go_of_given();
+}
+
+/// Each record is moved once at most in the mean: only when what was given takes more room than what is held.
+void Merger::let_go_of_given() {
+  std::size_t words = 0;
+  for (const Held& held : held_) words += words_of(held.size);
+  if (words > words_.size() / 2) return;
+  spare_.clear();
+  for (Held& held : held_) {
+    const auto from = words_.begin() + static_cast<std::ptrdiff_t>(held.begin);
+    held.begin = spare_.size();
+    spare_.insert(spare_.end(), from, from + static_cast<std::ptrdiff_t>(words_of(held.size)));
+  }
+  words_.swap(spare_);
+  if (held_.empty() && words_.capacity() + spare_.capacity() > words_kept) words_ = spare_ = {};
 }
 
 void Merger::for_each(const std::function<void(Bytes, const Origin&)>& visit) const {
-  for (const Held& held : held_) visit(std::as_bytes(std::span(held.words)).first(held.size), held.origin);
+  for (const Held& held : held_) visit(record_of(held), held.origin);
 }
 
 }  // namespace nightjar

@@ -30,7 +30,7 @@ class Merger {
   /// In a round: of some buffer only the records up to this one were read. Those behind it may be older than what other
   /// buffers had.
   void read_up_to(std::uint64_t time_ns);
-  /// Gives what is ripe, oldest first; everything when `all`.
+  /// Gives what is ripe, oldest first; everything when `all`. `take` must add nothing.
   void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
   /// What is held back, in no order.
   void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;
@@ -39,13 +39,19 @@ class Merger {
  private:
   struct Held {
     std::uint64_t time_ns;
-    std::uint64_t order;
-    std::vector<std::uint64_t> words;  // aligned as records are
-    std::size_t size;
+    std::size_t begin;  // in words_
+    std::size_t size;   // bytes
     Origin origin;
   };
-  std::vector<Held> held_;
-  std::uint64_t order_ = 0;
+  [[nodiscard]] Bytes record_of(const Held& held) const {
+    return std::as_bytes(std::span(words_).subspan(held.begin)).first(held.size);
+  }
+  void let_go_of_given();
+
+  std::vector<Held> held_;  // up to sorted_ by time, then as they came
+  std::size_t sorted_ = 0;
+  std::vector<std::uint64_t> words_;  // the records one after the other, aligned as records are
+  std::vector<std::uint64_t> spare_;  // for what is held, when most of words_ was given
   std::uint64_t ripe_before_ns_ = 0;
   std::uint64_t round_ns_ = 0;
 };

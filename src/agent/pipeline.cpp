@@ -47,6 +47,8 @@ Pipeline::Pipeline(const Host& host, Settings settings)
       processes_(processes_kept) {
   if (settings_.both_formats)
     other_encoder_.emplace(host.constants(), settings_.format == Format::ecs ? Format::ocsf : Format::ecs);
+  for (const Kind kind : settings_.wanted) wanted_.set(static_cast<std::size_t>(kind));
+  for (const auto& [kind, hook] : settings_.hooks) hooks_[static_cast<std::size_t>(kind)] = hook;
   names_.refresh();
 }
 
@@ -77,7 +79,7 @@ std::string_view Pipeline::time_fact(std::uint64_t boot_ns) {
 
 std::string_view Pipeline::text_fact(Fact fact, std::string_view bytes) {
   std::string& text = scratch();
-  text_field(fact_info(fact).name, bytes, text, facts_.raw);
+  if (!json::string(text, bytes)) json::base64(facts_.raw.emplace_back(fact_info(fact).name, "").second, bytes);
   return text;
 }
 
@@ -91,7 +93,7 @@ void Pipeline::resume(std::uint64_t sequence, std::span<const std::uint64_t> sen
   sequence_ = sequence;
   for (const EventInfo& event : all_events()) {
     const auto kind = static_cast<std::size_t>(event.kind);
-    if (kind < sent_by_kind.size() && sent_by_kind[kind] != 0) sent_[event.kind] = sent_by_kind[kind];
+    if (kind < sent_by_kind.size()) sent_[kind] = sent_by_kind[kind];
   }
 }
 
@@ -320,7 +322,34 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   const EventInfo& event = event_info(kind);
   if (replaying_ || !passes(event, record)) return forget_event();
   const auto& header = as_wire<wire_header>(record);
-  const std::uint64_t missing = header.incomplete | more_missing_;
+  if (const std::uint64_t missing = header.incomplete | more_missing_; missing != 0) missing_facts(missing);
+  if (!truncated_.empty()) {
+    std::string& truncated = scratch();
+    for (const auto& [field, size] : truncated_) {
+      truncated += truncated.empty() ? '{' : ',';
+      json::string(truncated, field);
+      truncated += ':';
+      truncated += size;
+    }
+    facts_[Fact::truncated] = truncated += '}';
+  }
+  if (const std::string& hook = hooks_[static_cast<std::size_t>(kind)]; !hook.empty()) facts_[Fact::hook] = hook;
+  facts_[Fact::event_sequence] = number_fact(++sequence_);
+  // The first encoding adds the raw bytes of its texts to the facts.
+  const std::size_t raw_before = facts_.raw.size();
+  encoder_.encode(out, event, record, facts_);
+  lines_.push_back({kind, static_cast<std::uint32_t>(out.size()), rule_id_});
+  if (other_encoder_) {
+    facts_.raw.resize(raw_before);
+    other_encoder_->encode(other_.text, event, record, facts_);
+    other_.lines.push_back({kind, static_cast<std::uint32_t>(other_.text.size()), rule_id_});
+  }
+  ++sent_[static_cast<std::size_t>(kind)];
+  if (event.family != "sensor") ++sent_in_all_;
+  forget_event();
+}
+
+void Pipeline::missing_facts(std::uint64_t missing) {
   std::string& incomplete = scratch();
   for (const MissingBit& bit : missing_bits()) {
     if ((missing & bit.bit) == 0) continue;
@@ -334,32 +363,6 @@ void Pipeline::finish(Kind kind, Bytes record, std::string& out) {
   }
   if (!incomplete.empty()) incomplete += ']';
   facts_[Fact::incomplete] = incomplete;
-
-  std::string& truncated = scratch();
-  for (const auto& [field, size] : truncated_) {
-    truncated += truncated.empty() ? '{' : ',';
-    json::string(truncated, field);
-    truncated += ':';
-    truncated += size;
-  }
-  if (!truncated.empty()) truncated += '}';
-  facts_[Fact::truncated] = truncated;
-
-  const auto hook = settings_.hooks.find(kind);
-  if (hook != settings_.hooks.end()) facts_[Fact::hook] = hook->second;
-  facts_[Fact::event_sequence] = number_fact(++sequence_);
-  // The first encoding adds the raw bytes of its texts to the facts.
-  const std::size_t raw_before = facts_.raw.size();
-  encoder_.encode(out, event, record, facts_);
-  lines_.push_back({kind, static_cast<std::uint32_t>(out.size()), rule_id_});
-  if (other_encoder_) {
-    facts_.raw.resize(raw_before);
-    other_encoder_->encode(other_.text, event, record, facts_);
-    other_.lines.push_back({kind, static_cast<std::uint32_t>(other_.text.size()), rule_id_});
-  }
-  ++sent_[kind];
-  if (event.family != "sensor") ++sent_in_all_;
-  forget_event();
 }
 
 void Pipeline::forget_event() {
@@ -371,8 +374,7 @@ void Pipeline::forget_event() {
 }
 
 std::uint64_t Pipeline::sent(Kind kind) const {
-  const auto found = sent_.find(kind);
-  return found == sent_.end() ? 0 : found->second;
+  return sent_[static_cast<std::size_t>(kind)];
 }
 
 // ---- The agent's own events ----

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -143,6 +144,7 @@ class Pipeline {
   void target_facts(const wire_target& target);
   void image_facts(const Image& image);
   void finish(Kind kind, Bytes record, std::string& out);
+  void missing_facts(std::uint64_t missing);
   void forget_event();
 
   class CurrentEvent;
@@ -157,7 +159,7 @@ class Pipeline {
   [[nodiscard]] std::uint64_t known_start(std::uint64_t start_ns) const {
     return start_ns - start_ns % settings_.start_step_ns;
   }
-  [[nodiscard]] bool wanted(Kind kind) const { return settings_.wanted.contains(kind); }
+  [[nodiscard]] bool wanted(Kind kind) const { return wanted_[static_cast<std::size_t>(kind)]; }
 
   /// A string that lives until the event is encoded.
   std::string& scratch();
@@ -174,6 +176,8 @@ class Pipeline {
 
   const Host& host_;
   Settings settings_;
+  std::bitset<kind_count> wanted_;             // as in the settings, by kind, as is the next
+  std::array<std::string, kind_count> hooks_;  // empty: it has none
   Encoder encoder_;
   std::optional<Encoder> other_encoder_;
   ProcessTable processes_;
@@ -220,7 +224,7 @@ class Pipeline {
   std::uint64_t malformed_dns_ = 0;
   DnsStreams dns_streams_;
   std::array<std::uint64_t, 2> dns_over_tcp_{};  // queries, answers
-  std::map<Kind, std::uint64_t> sent_;
+  std::array<std::uint64_t, kind_count> sent_{};
 };
 
 }  // namespace nightjar

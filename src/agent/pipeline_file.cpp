@@ -35,8 +35,9 @@ void Pipeline::on_file(Bytes record, std::string& out) {
   const auto kind = static_cast<Kind>(file.hdr.kind);
   if (!wanted(kind)) return;
   common_facts(file.hdr, file.task, processes_.find(key_of(file.task)));
-  const std::string path = join_path(text_of(record, file.path));
-  if (!path.empty()) {
+  std::string& joined = scratch();
+  join_path(text_of(record, file.path), joined);
+  if (const std::string_view path = joined; !path.empty()) {
     facts_[Fact::file_path] = text_fact(Fact::file_path, path);
     const std::size_t slash = path.rfind('/');
     if (slash + 1 < path.size()) facts_[Fact::file_name] = text_fact(Fact::file_name, path.substr(slash + 1));
