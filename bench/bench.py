@@ -39,6 +39,7 @@ WORKLOADS = {
 FIRST_GUESS = {"execl": 200, "spawn": 200, "tcp": 500, "file": 2000, "call": 100000}
 BURST = 20011
 CROWD = 10000
+STORM = 12500  # rounds of eight events, 50,000 events a second: two seconds
 STATS = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
@@ -332,6 +333,32 @@ def burst(contender, work, folder):
     }
 
 
+def storm(contender, work, folder, rounds):
+    """What the agent spends on an event when 50,000 a second come: cheap calls of one process, eight kinds in turn."""
+    told = []
+    for _ in range(rounds):
+        results, facts = session(contender, work, folder, {"storm": STORM}, [1])
+        result = results["storm", 1]
+        events = sum(count for kind, count in facts["events"].items() if not kind.startswith(("sensor_", "events_")))
+        told.append(
+            {
+                "events": events,
+                "rate": events / result["seconds"],
+                "us": result["sensor"] / events * 1e6,
+                "lost": facts["lost"],
+                "suppressed": facts["suppressed"],
+            }
+        )
+    return {
+        "rounds": rounds,
+        "events": sum(one["events"] for one in told),
+        "rate": summary([one["rate"] for one in told]),
+        "us": summary([one["us"] for one in told]),
+        "lost": sum(one["lost"] for one in told),
+        "suppressed": sum(one["suppressed"] for one in told),
+    }
+
+
 def crowd(contender, work, folder):
     """Memory with many live processes in scope."""
     launcher = Launcher(work, folder)
@@ -455,6 +482,13 @@ def tell(report):
             ["execs", "seconds", "fork told", "exec told", "exit told", "lost"],
             [[b["execs"], f"{b['seconds']:.1f}", *b["told"].values(), b["lost"]]],
         )
+    if report["storm"]:
+        s = report["storm"]
+        say("### A storm of 50,000 events a second, everything on, default limits\n")
+        table(
+            ["runs", "events", "events a second", "agent CPU µs per event to a file", "lost", "held back"],
+            [[s["rounds"], s["events"], spread(s["rate"], 0), spread(s["us"], 2), s["lost"], s["suppressed"]]],
+        )
     if report["crowd"]:
         c = report["crowd"]
         say("### Many live processes in scope\n")
@@ -564,7 +598,8 @@ def contenders_of(agent, empty):
 def run(options, folder):
     begin = time.monotonic()
     agent = find_agent(options.agent)
-    report = {"machine": machine(agent), "programs": {}, "sizes": {}, "weight": {}, "burst": None, "crowd": None}
+    report = {"machine": machine(agent), "programs": {}, "sizes": {}, "weight": {}}
+    report.update(burst=None, storm=None, crowd=None)
     work, empty = build(folder)
     counts = calibrate(work, folder, options.seconds, options.workloads)
     copies_list = sorted({1, os.cpu_count()})
@@ -607,6 +642,8 @@ def run(options, folder):
             report["weight"]["all together, in blocks of 1 MB"] = row
         progress(f"burst of {BURST} execs")
         report["burst"] = burst(whole, work, folder)
+        progress("storm of events")
+        report["storm"] = storm(whole, work, folder, max(3, options.rounds))
         progress(f"{CROWD} live processes")
         report["crowd"] = crowd(whole, work, folder)
     except Skipped as why:

@@ -184,6 +184,7 @@ def session_facts(path):
         "events": by_action,
         "bytes": size,
         "lost": lost,
+        "suppressed": sum(stats.get("suppressed", {}).values()),
         "programs": stats.get("programs", []),
         "peak_rss_mb": stats.get("peak_rss_kb", 0) / 1024,
     }

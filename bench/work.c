@@ -6,6 +6,7 @@
 //   tcp     connect, accept, one byte, close, over loopback
 //   file    create, write, close, unlink
 //   call    getppid: what any system call pays
+//   storm   COUNT rounds of eight calls of which each is one event, STORM_EVENTS a second (each copy)
 //   crowd   COUNT processes that wait until stdin ends (COPIES is not used)
 #include <errno.h>
 #include <fcntl.h>
@@ -18,9 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -87,6 +90,47 @@ static void call(long count) {
   for (long i = 0; i < count; i++) syscall(SYS_getppid);
 }
 
+#define STORM_EVENTS 50000
+#define STORM_CALLS 8
+#define STORM_SLEEPS 1000 /* a second: so much comes at once, not more */
+
+static void storm_round(const char* a, const char* b, int fd, void* page) {
+  if (rename(a, b) != 0 || rename(b, a) != 0) die("rename");
+  if (fchmod(fd, 0600) != 0) die("fchmod");
+  if (fchown(fd, getuid(), getgid()) != 0) die("fchown");
+  if (futimens(fd, NULL) != 0) die("futimens");
+  // A page that can be executed, and cannot again: the first of the two is an event.
+  if (mprotect(page, 4096, PROT_READ | PROT_EXEC) != 0 || mprotect(page, 4096, PROT_READ) != 0) die("mprotect");
+  int memory = memfd_create("storm", MFD_CLOEXEC);
+  if (memory < 0) die("memfd_create");
+  close(memory);
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  int bound = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (bound < 0 || bind(bound, (struct sockaddr*)&at, sizeof(at)) != 0) die("bind");
+  close(bound);
+}
+
+static void storm(long rounds) {
+  const long a_sleep = STORM_EVENTS / STORM_CALLS / STORM_SLEEPS;
+  char a[64], b[64];
+  snprintf(a, sizeof(a), "storm.%d.a", getpid());
+  snprintf(b, sizeof(b), "storm.%d.b", getpid());
+  int fd = open(a, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  void* page = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fd < 0 || page == MAP_FAILED) die("storm");
+  struct timespec next;
+  clock_gettime(CLOCK_MONOTONIC, &next);
+  for (long i = 0; i < rounds; i++) {
+    storm_round(a, b, fd, page);
+    if ((i + 1) % a_sleep != 0) continue;
+    next.tv_nsec += 1000000000L * STORM_CALLS * a_sleep / STORM_EVENTS;
+    if (next.tv_nsec >= 1000000000L) next.tv_sec++, next.tv_nsec -= 1000000000L;
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL);
+  }
+  close(fd);
+  unlink(a);
+}
+
 static void one_copy(const char* name, long count) {
   if (!strcmp(name, "execl"))
     again(count);
@@ -98,6 +142,8 @@ static void one_copy(const char* name, long count) {
     file(count);
   else if (!strcmp(name, "call"))
     call(count);
+  else if (!strcmp(name, "storm"))
+    storm(count);
   else {
     fprintf(stderr, "work: no workload %s\n", name);
     _exit(2);
