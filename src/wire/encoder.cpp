@@ -205,7 +205,7 @@ class Encoder::Line {
           close();
           break;
         case Step::What::leaf:
-          write_leaf(step);
+          if (!is_absent(step.leaf)) write_leaf(step);
           break;
         case Step::What::passage:
           write_passage(*step.passage);
@@ -235,18 +235,24 @@ class Encoder::Line {
     comma_ = true;
   }
 
-  /// A value that is finished JSON; empty: it is not there.
+  /// A value that is finished JSON.
   std::string_view finished(const Leaf& leaf) {
     if (leaf.fact == Fact::count_) return leaf.constant;
     if (leaf.fact == Fact::raw && !facts_.raw.empty()) return raw_ = json::nested_object(facts_.raw);
     return facts_[leaf.fact];
   }
 
+  /// At a glance: most of what an event can hold, it does not.
+  [[nodiscard]] bool is_absent(const Leaf& leaf) const {
+    if (!leaf.otherwise.empty()) return false;
+    if (leaf.field != nullptr) return nightjar::is_absent(*leaf.field, record_.data() + leaf.offset);
+    if (leaf.fact == Fact::count_) return leaf.constant.empty();
+    return facts_[leaf.fact].empty() && (leaf.fact != Fact::raw || facts_.raw.empty());
+  }
+
   void write_leaf(const Step& step) {
     const Leaf& leaf = step.leaf;
     const std::string_view known = leaf.field == nullptr ? finished(leaf) : std::string_view();
-    const bool absent = leaf.field == nullptr ? known.empty() : is_absent(*leaf.field, record_.data() + leaf.offset);
-    if (absent && leaf.otherwise.empty()) return;
     const std::size_t start = to_.size();
     const bool had_comma = comma_;
     const std::size_t had_waiting = waiting_count_;

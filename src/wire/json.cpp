@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 
 namespace nightjar::json {
 namespace {
@@ -13,6 +14,17 @@ constexpr std::array<bool, 256> make_plain() {
   return plain;
 }
 constexpr auto plain = make_plain();
+
+/// "00" to "99".
+constexpr std::array<char, 200> make_pairs() {
+  std::array<char, 200> all{};
+  for (unsigned i = 0; i < 100; ++i) {
+    all[2 * i] = static_cast<char>('0' + i / 10);
+    all[2 * i + 1] = static_cast<char>('0' + i % 10);
+  }
+  return all;
+}
+constexpr auto pairs = make_pairs();
 
 /// Length of the valid UTF-8 sequence at the front of `s` (RFC 3629: no overlong forms, no surrogates), 0 if none.
 std::size_t utf8_length(std::string_view s) {
@@ -186,16 +198,20 @@ void timestamp(std::string& to, std::int64_t unix_ns) {
   const auto of_day = static_cast<unsigned>(seconds % 86400);
 
   char text[] = "\"0000-00-00T00:00:00.000000000Z\"";
-  const auto put = [&](unsigned at, unsigned width, unsigned value) {
-    for (unsigned i = width; i-- > 0; value /= 10) text[at + i] = static_cast<char>('0' + value % 10);
-  };
-  put(1, 4, year);
-  put(6, 2, month);
-  put(9, 2, day);
-  put(12, 2, of_day / 3600);
-  put(15, 2, of_day / 60 % 60);
-  put(18, 2, of_day % 60);
-  put(21, 9, static_cast<unsigned>(unix_ns % second));
+  const auto put_two = [&](unsigned at, unsigned value) { std::memcpy(&text[at], &pairs[2 * value], 2); };
+  put_two(1, year / 100);
+  put_two(3, year % 100);
+  put_two(6, month);
+  put_two(9, day);
+  put_two(12, of_day / 3600);
+  put_two(15, of_day / 60 % 60);
+  put_two(18, of_day % 60);
+  const auto ns = static_cast<unsigned>(unix_ns % second);
+  text[21] = static_cast<char>('0' + ns / 100'000'000);
+  put_two(22, ns / 1'000'000 % 100);
+  put_two(24, ns / 10'000 % 100);
+  put_two(26, ns / 100 % 100);
+  put_two(28, ns % 100);
   to.append(text, sizeof text - 1);
 }
 
