@@ -149,7 +149,7 @@ static __always_inline bool current_in_scope(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	return !(BPF_CORE_READ(task, flags) & PF_KTHREAD) && in_scope(task, false);
+	return !(READ(task, flags) & PF_KTHREAD) && in_scope(task, false);
 }
 
 /* ---- What goes into a tail: each returns where the next thing goes ---- */

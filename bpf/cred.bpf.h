@@ -3,10 +3,4 @@
 #include "read.bpf.h"
 
 /* A capability set of a struct cred, as a number. */
-#define read_capabilities(cred, set)                                                             \
-	({                                                                                       \
-		__u64 caps_ = 0;                                                                 \
-		bpf_probe_read_kernel(&caps_, sizeof(caps_),                                     \
-				      (void *)(cred) + bpf_core_field_offset(struct cred, set)); \
-		caps_;                                                                           \
-	})
+#define read_capabilities(cred, set) READ_AT(__u64, (void *)(cred) + bpf_core_field_offset(struct cred, set))

@@ -20,32 +20,29 @@ struct udp_header {
 
 static __always_inline void put_address(__u8 *to, const void *network, bool v6, bool source)
 {
-	__u32 v4 = 0;
-
 	if (v6) {
-		bpf_probe_read_kernel(to, 16, network + (source ? IPV6_SOURCE : IPV6_DESTINATION));
+		put_ipv6(to, network + (source ? IPV6_SOURCE : IPV6_DESTINATION));
 		return;
 	}
-	bpf_probe_read_kernel(&v4, sizeof(v4), network + (source ? IPV4_SOURCE : IPV4_DESTINATION));
-	put_ipv4(to, v4);
+	put_ipv4(to, READ_AT(__u32, network + (source ? IPV4_SOURCE : IPV4_DESTINATION)));
 }
 
 /* 1, or how many the network card makes of it, or has made one of. */
 static __always_inline __u32 segments_of(struct sk_buff *skb)
 {
-	struct skb_shared_info *info = (void *)(BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, end));
-	__u32 segments = BPF_CORE_READ(info, gso_segs);
+	struct skb_shared_info *info = (void *)(READ(skb, head) + READ(skb, end));
+	__u32 segments = READ(info, gso_segs);
 
 	return segments ? segments : 1;
 }
 
 static __always_inline void fill_datagram(struct datagram *d, struct sk_buff *skb, bool v6, bool sent)
 {
-	unsigned char *head = BPF_CORE_READ(skb, head);
-	void *network = head + BPF_CORE_READ(skb, network_header);
+	unsigned char *head = READ(skb, head);
+	void *network = head + READ(skb, network_header);
 	struct udp_header udp = {};
 
-	bpf_probe_read_kernel(&udp, sizeof(udp), head + BPF_CORE_READ(skb, transport_header));
+	bpf_probe_read_kernel(&udp, sizeof(udp), head + READ(skb, transport_header));
 	put_address(d->local, network, v6, sent);
 	put_address(d->remote, network, v6, !sent);
 	d->local_port = bpf_ntohs(sent ? udp.source : udp.dest);
@@ -55,7 +52,7 @@ static __always_inline void fill_datagram(struct datagram *d, struct sk_buff *sk
 
 static __always_inline int sent_body(void *ctx, struct sk_buff *skb, const bool v6, const int copy)
 {
-	struct sock *sk = BPF_CORE_READ(skb, sk);
+	struct sock *sk = READ(skb, sk);
 	struct net_connection *flow;
 	struct datagram d = {};
 	unsigned char *payload;
@@ -63,12 +60,12 @@ static __always_inline int sent_body(void *ctx, struct sk_buff *skb, const bool 
 	if (!sk || protocol_of(sk) != IPPROTO_UDP)
 		return 0;
 	fill_datagram(&d, skb, v6, true);
-	payload = BPF_CORE_READ(skb, head) + BPF_CORE_READ(skb, transport_header) + sizeof(struct udp_header);
+	payload = READ(skb, head) + READ(skb, transport_header) + sizeof(struct udp_header);
 	d.sk = sk;
 	d.socket = socket_number(sk);
 	d.cookie = cookie_of(sk, NULL);
 	d.direction = WIRE_EGRESS;
-	d.bytes = BPF_CORE_READ(skb, len) - (payload - BPF_CORE_READ(skb, data));
+	d.bytes = READ(skb, len) - (payload - READ(skb, data));
 	flow = count_datagram(ctx, &d, copy);
 	if (flow && may_be_dns(&d))
 		tell_dns(ctx, flow, WIRE_EGRESS, payload, d.bytes, false, copy);
@@ -83,15 +80,15 @@ static __always_inline int received_body(void *ctx, struct sock *sk, struct sk_b
 
 	if (length < 0 || protocol_of(sk) != IPPROTO_UDP)
 		return 0;
-	fill_datagram(&d, skb, BPF_CORE_READ(skb, protocol) == bpf_htons(ETHERTYPE_IPV6), false);
+	fill_datagram(&d, skb, READ(skb, protocol) == bpf_htons(ETHERTYPE_IPV6), false);
 	d.sk = sk;
 	d.socket = socket_number(sk);
 	d.cookie = cookie_of(sk, NULL);
 	d.direction = WIRE_INGRESS;
-	d.bytes = BPF_CORE_READ(skb, len);
+	d.bytes = READ(skb, len);
 	flow = count_datagram(ctx, &d, OF_RECEIVE);
 	if (flow && may_be_dns(&d))
-		tell_dns(ctx, flow, WIRE_INGRESS, BPF_CORE_READ(skb, data), d.bytes, false, OF_RECEIVE);
+		tell_dns(ctx, flow, WIRE_INGRESS, READ(skb, data), d.bytes, false, OF_RECEIVE);
 	return 0;
 }
 

@@ -114,7 +114,7 @@ static __always_inline struct net_connection *new_flow(void *ctx, const struct w
 	rec->source_port = sent ? d->local_port : d->remote_port;
 	rec->destination_port = sent ? d->remote_port : d->local_port;
 	rec->netns = netns_of(sk);
-	rec->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	rec->family = READ(sk, __sk_common.skc_family);
 	rec->transport = IPPROTO_UDP;
 	rec->ip_version = version_of(d->local);
 	rec->direction = d->direction;

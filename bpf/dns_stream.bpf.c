@@ -48,7 +48,7 @@ static __always_inline bool is_same(const struct dns_stream *stream, struct sock
 {
 	if (cookie && stream->on.cookie && cookie != stream->on.cookie)
 		return false;
-	return stream->on.source_port == bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+	return stream->on.source_port == bpf_ntohs(READ((struct inet_sock *)sk, inet_sport));
 }
 
 /* The current process, in a scratch; returns what begin_cgroup() does. */
@@ -79,7 +79,7 @@ static __always_inline struct dns_stream *new_stream(void *ctx, struct sock *sk,
 	on->source_port = put_local(on->source_ip, sk);
 	on->destination_port = put_remote(on->destination_ip, sk);
 	on->netns = netns_of(sk);
-	on->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	on->family = READ(sk, __sk_common.skc_family);
 	on->transport = IPPROTO_TCP;
 	on->ip_version = version_of(on->destination_ip);
 	on->direction = WIRE_EGRESS;
@@ -269,7 +269,7 @@ static __always_inline int passed_body(void *ctx, struct sock *sk, __u64 cookie,
 	return 0;
 }
 
-#define PORT_OF(sk) BPF_CORE_READ(sk, __sk_common.skc_dport)
+#define PORT_OF(sk) READ(sk, __sk_common.skc_dport)
 
 /* tcp_sendmsg(sk, message, size): how many it took. */
 SEC("fexit/tcp_sendmsg")

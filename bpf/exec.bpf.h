@@ -37,21 +37,21 @@ static __always_inline bool is_memfd(struct dentry *dentry)
 	char name[8] = {};
 	const char begin[8] = "memfd:";
 
-	if (BPF_CORE_READ(dentry, d_parent) != dentry)
+	if (READ(dentry, d_parent) != dentry)
 		return false;
-	bpf_probe_read_kernel(name, 6, BPF_CORE_READ(dentry, d_name.name));
+	bpf_probe_read_kernel(name, 6, READ(dentry, d_name.name));
 	return __builtin_memcmp(name, begin, sizeof(name)) == 0; /* eight bytes: one compare */
 }
 
 /* The kernel id of user 0 in a user namespace, if its first range has it; else no id. */
 static __always_inline __u32 root_of(struct user_namespace *ns)
 {
-	__u32 first = BPF_CORE_READ(ns, uid_map.extent[0].first);
-	__u32 ranges = BPF_CORE_READ(ns, uid_map.nr_extents);
+	__u32 first = READ(ns, uid_map.extent[0].first);
+	__u32 ranges = READ(ns, uid_map.nr_extents);
 
-	if (BPF_CORE_READ(ns, level) == 0)
+	if (READ(ns, level) == 0)
 		return 0;
-	return ranges && ranges <= 5 && first == 0 ? BPF_CORE_READ(ns, uid_map.extent[0].lower_first) : ~0U;
+	return ranges && ranges <= 5 && first == 0 ? READ(ns, uid_map.extent[0].lower_first) : ~0U;
 }
 
 /* Capabilities, and whether the file gave some: a process that runs neither as real nor as effective root of its
@@ -59,8 +59,8 @@ static __always_inline __u32 root_of(struct user_namespace *ns)
  * "Transformation of capabilities during execve()"). */
 static __always_inline void fill_capabilities(struct process_exec *rec, struct task_struct *task)
 {
-	const struct cred *cred = BPF_CORE_READ(task, real_cred);
-	__u32 root = root_of(BPF_CORE_READ(cred, user_ns));
+	const struct cred *cred = READ(task, real_cred);
+	__u32 root = root_of(READ(cred, user_ns));
 
 	rec->cap_effective = read_capabilities(cred, cap_effective);
 	rec->cap_permitted = read_capabilities(cred, cap_permitted);
@@ -73,41 +73,41 @@ static __always_inline void fill_capabilities(struct process_exec *rec, struct t
 
 static __always_inline void fill_file(struct process_exec *rec, struct file *file, struct dentry *dentry)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct inode *inode = READ(file, f_inode);
+	struct super_block *sb = READ(inode, i_sb);
 	struct file_times times = inode_times(inode);
 
-	rec->file.inode = BPF_CORE_READ(inode, i_ino);
-	rec->file.size = BPF_CORE_READ(inode, i_size);
+	rec->file.inode = READ(inode, i_ino);
+	rec->file.size = READ(inode, i_size);
 	rec->file.mtime_ns = times.mtime_ns;
 	rec->file.ctime_ns = times.ctime_ns;
-	rec->file.dev = BPF_CORE_READ(sb, s_dev);
-	rec->file.mode = BPF_CORE_READ(inode, i_mode);
-	rec->file.uid = BPF_CORE_READ(inode, i_uid.val);
-	rec->file.gid = BPF_CORE_READ(inode, i_gid.val);
+	rec->file.dev = READ(sb, s_dev);
+	rec->file.mode = READ(inode, i_mode);
+	rec->file.uid = READ(inode, i_uid.val);
+	rec->file.gid = READ(inode, i_gid.val);
 	if (rec->file.mode & S_ISUID)
 		rec->flags |= WIRE_EXEC_SETUID;
 	if ((rec->file.mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
 		rec->flags |= WIRE_EXEC_SETGID;
 	if (is_memfd(dentry))
 		rec->flags |= WIRE_EXEC_MEMFD;
-	else if (!BPF_CORE_READ(dentry, d_hash.pprev) || !BPF_CORE_READ(inode, i_nlink))
+	else if (!READ(dentry, d_hash.pprev) || !READ(inode, i_nlink))
 		rec->flags |= WIRE_EXEC_DELETED;
-	if (BPF_CORE_READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC && overlay_inode_is_upper(inode))
+	if (READ(sb, s_magic) == OVERLAYFS_SUPER_MAGIC && overlay_inode_is_upper(inode))
 		rec->flags |= WIRE_EXEC_UPPER_LAYER;
 }
 
 static __always_inline void fill_session(struct process_exec *rec, struct task_struct *task)
 {
-	struct tty_struct *tty = BPF_CORE_READ(task, signal, tty);
+	struct tty_struct *tty = READ(task, signal, tty);
 
 	rec->session_pid = signal_pid_nr(task, PIDTYPE_SID);
 	rec->group_pid = signal_pid_nr(task, PIDTYPE_PGID);
 	rec->tty_major = 0;
 	rec->tty_minor = 0;
 	if (tty) {
-		rec->tty_major = BPF_CORE_READ(tty, driver, major);
-		rec->tty_minor = BPF_CORE_READ(tty, driver, minor_start) + BPF_CORE_READ(tty, index);
+		rec->tty_major = READ(tty, driver, major);
+		rec->tty_minor = READ(tty, driver, minor_start) + READ(tty, index);
 	}
 }
 
@@ -121,7 +121,7 @@ static __always_inline void fill_image_facts(struct process_exec *rec, struct ta
 	rec->args_bytes = 0;
 	rec->env_bytes = 0;
 	__builtin_memset(&rec->executable, 0, 5 * sizeof(struct wire_slice));
-	fill_file(rec, file, BPF_CORE_READ(file, f_path.dentry));
+	fill_file(rec, file, READ(file, f_path.dentry));
 	fill_capabilities(rec, task);
 	fill_session(rec, task);
 }
@@ -137,21 +137,20 @@ static __always_inline __u64 span_of(__u64 start, __u64 end)
 static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task, __u32 path_row)
 {
 	struct process_exec *rec = &s->rec;
-	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct file *file = READ(task, mm, exe_file);
 	__u64 at;
 
 	fill_image_facts(rec, task, file);
-	at = put_path(s->tail, path_row, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry),
-		      &rec->hdr.incomplete, WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
+	at = put_path(s->tail, path_row, READ(file, f_path.mnt), READ(file, f_path.dentry), &rec->hdr.incomplete,
+		      WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
 	rec->executable.off = sizeof(*rec);
 	rec->executable.len = at;
 	opaque(at);
 	if (at > EXECUTABLE_END)
 		return 0;
 	rec->cwd.off = sizeof(*rec) + at;
-	rec->cwd.len =
-		put_path(s->tail + at, path_row, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
-			 &rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
+	rec->cwd.len = put_path(s->tail + at, path_row, READ(task, fs, pwd.mnt), READ(task, fs, pwd.dentry),
+				&rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
 	return at + rec->cwd.len;
 }
 #endif

@@ -81,7 +81,7 @@ static __always_inline int drop_write(__u64 mnt)
 static __always_inline struct file_call *begin_call(enum file_op op, __u64 dentry, __u64 mnt)
 {
 	struct call_key key = { .thread = bpf_get_current_pid_tgid(), .op = op };
-	struct super_block *sb = BPF_CORE_READ((struct dentry *)dentry, d_sb);
+	struct super_block *sb = READ((struct dentry *)dentry, d_sb);
 	struct file_call *call;
 
 	if (!mnt) {
@@ -90,7 +90,7 @@ static __always_inline struct file_call *begin_call(enum file_op op, __u64 dentr
 		if (announced)
 			mnt = *announced;
 	}
-	if (!mnt || BPF_CORE_READ((struct vfsmount *)mnt, mnt_sb) != sb) {
+	if (!mnt || READ((struct vfsmount *)mnt, mnt_sb) != sb) {
 		call = bpf_map_lookup_elem(&file_calls, &key);
 		if (call)
 			call->nested++;
@@ -209,7 +209,7 @@ static __always_inline int link_begins(__u64 old, __u64 new)
 	call->kind = WIRE_FILE_LINK;
 	call->facts.old_mnt = call->facts.mnt; /* a link does not cross mounts */
 	call->facts.old_dentry = old;
-	call->facts.old_inode = BPF_CORE_READ((struct dentry *)old, d_inode, i_ino);
+	call->facts.old_inode = READ((struct dentry *)old, d_inode, i_ino);
 	return 0;
 }
 
@@ -221,8 +221,8 @@ static __always_inline int rename_begins(__u64 old_dentry, __u64 new_dentry, __u
 
 	if (!file_kind_wanted(WIRE_FILE_RENAME))
 		return 0;
-	source = BPF_CORE_READ(old, d_inode);
-	target = BPF_CORE_READ(new, d_inode);
+	source = READ(old, d_inode);
+	target = READ(new, d_inode);
 	call = begin_call(OP_RENAME, old_dentry, 0);
 	if (!call)
 		return 0;
@@ -234,20 +234,20 @@ static __always_inline int rename_begins(__u64 old_dentry, __u64 new_dentry, __u
 	inode_facts(&call->facts, source);
 	call->facts.old_inode = call->facts.inode;
 	if (target)
-		call->facts.overwritten = BPF_CORE_READ(target, i_ino);
+		call->facts.overwritten = READ(target, i_ino);
 	if (flags & RENAME_EXCHANGE)
 		call->facts.flags |= WIRE_FILE_EXCHANGE;
 	/* After the rename `old` has the new name and parent. */
 	call->facts.old_mnt = call->facts.mnt;
-	call->facts.old_dentry = (__u64)BPF_CORE_READ(old, d_parent);
-	bpf_probe_read_kernel_str(call->facts.old_name, NAME_BYTES, BPF_CORE_READ(old, d_name.name));
+	call->facts.old_dentry = (__u64)READ(old, d_parent);
+	bpf_probe_read_kernel_str(call->facts.old_name, NAME_BYTES, READ(old, d_name.name));
 	return 0;
 }
 
 static __always_inline int setattr_begins(__u64 dentry, __u64 attributes)
 {
 	struct iattr *attr = (void *)attributes;
-	__u32 valid = BPF_CORE_READ(attr, ia_valid);
+	__u32 valid = READ(attr, ia_valid);
 	struct file_call *call;
 	struct file_facts *f;
 	__u64 mnt = 0;
@@ -257,7 +257,7 @@ static __always_inline int setattr_begins(__u64 dentry, __u64 attributes)
 		return 0;
 	/* ftruncate announces no mount: the file has it. */
 	if (valid & ATTR_FILE) {
-		__u64 file = (__u64)BPF_CORE_READ(attr, ia_file);
+		__u64 file = (__u64)READ(attr, ia_file);
 
 		if (file)
 			mnt = mount_of_file((struct file *)file);
@@ -298,7 +298,7 @@ static __always_inline int setattr_ends(void *ctx, __u64 ret)
 	if (s) {
 		struct dentry *dentry = (void *)s->facts.dentry;
 
-		inode_facts(&s->facts, BPF_CORE_READ(dentry, d_inode));
+		inode_facts(&s->facts, READ(dentry, d_inode));
 		deleted_fact(&s->facts, dentry);
 		if (s->facts.old_mode == s->facts.mode && kind == WIRE_FILE_CHOWN)
 			s->facts.old_mode = WIRE_NO_ID;
@@ -437,8 +437,7 @@ static __always_inline int rename_begins_with(__u64 renamedata)
 {
 	struct renamedata *rd = (void *)renamedata;
 
-	return rename_begins((__u64)BPF_CORE_READ(rd, old_dentry), (__u64)BPF_CORE_READ(rd, new_dentry),
-			     BPF_CORE_READ(rd, flags));
+	return rename_begins((__u64)READ(rd, old_dentry), (__u64)READ(rd, new_dentry), READ(rd, flags));
 }
 SEC("fentry/vfs_rename") int file_rename_enter__fentry(__u64 *ctx)
 {

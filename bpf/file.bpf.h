@@ -32,7 +32,7 @@ static __always_inline bool file_kind_wanted(__u32 kind)
 /* include/uapi/linux/magic.h and the file systems' own headers: what is not storage but a view of the kernel. */
 static __always_inline bool is_pseudo(struct super_block *sb)
 {
-	switch (BPF_CORE_READ(sb, s_magic)) {
+	switch (READ(sb, s_magic)) {
 	case 0x9fa0:     /* proc */
 	case 0x62656572: /* sysfs */
 	case 0x27e0eb:   /* cgroup */
@@ -67,7 +67,7 @@ static __always_inline bool is_pseudo(struct super_block *sb)
  * that is reported where the process did it. MNT_NS_INTERNAL is ERR_PTR(-EINVAL), fs/mount.h. */
 static __always_inline bool is_internal(struct vfsmount *mnt)
 {
-	return (__s64)BPF_CORE_READ(mount_of(mnt), mnt_ns) == -22;
+	return (__s64)READ(mount_of(mnt), mnt_ns) == -22;
 }
 
 static __always_inline bool is_storage(__u32 mode)
@@ -80,21 +80,21 @@ static __always_inline struct inode *inode_of(__u64 dentry)
 {
 	struct dentry *d = (void *)dentry;
 
-	return BPF_CORE_READ(d, d_inode);
+	return READ(d, d_inode);
 }
 
 static __always_inline struct super_block *file_system_of(__u64 dentry)
 {
 	struct dentry *d = (void *)dentry;
 
-	return BPF_CORE_READ(d, d_sb);
+	return READ(d, d_sb);
 }
 
 static __always_inline struct mnt_namespace *namespace_of(__u64 mnt)
 {
 	struct mount *m = mount_of((void *)mnt);
 
-	return BPF_CORE_READ(m, mnt_ns);
+	return READ(m, mnt_ns);
 }
 
 /* ---- A record ---- */
@@ -152,14 +152,14 @@ static __always_inline void inode_facts(struct file_facts *f, struct inode *inod
 		f->missing |= WIRE_MISSING_INODE;
 		return;
 	}
-	f->inode = BPF_CORE_READ(inode, i_ino);
+	f->inode = READ(inode, i_ino);
 	f->dev = inode_device(inode);
-	f->mode = BPF_CORE_READ(inode, i_mode);
-	f->uid = BPF_CORE_READ(inode, i_uid.val);
-	f->gid = BPF_CORE_READ(inode, i_gid.val);
-	f->size = BPF_CORE_READ(inode, i_size);
+	f->mode = READ(inode, i_mode);
+	f->uid = READ(inode, i_uid.val);
+	f->gid = READ(inode, i_gid.val);
+	f->size = READ(inode, i_size);
 	/* xfs keeps the size of a directory elsewhere. */
-	if ((f->mode & S_IFMT) == S_IFDIR && BPF_CORE_READ(inode, i_sb, s_magic) == XFS_SUPER_MAGIC) {
+	if ((f->mode & S_IFMT) == S_IFDIR && READ(inode, i_sb, s_magic) == XFS_SUPER_MAGIC) {
 		f->size = WIRE_NO_COUNT;
 		f->missing |= WIRE_MISSING_SIZE;
 	}
@@ -167,13 +167,13 @@ static __always_inline void inode_facts(struct file_facts *f, struct inode *inod
 
 static __always_inline bool is_unhashed(struct dentry *dentry)
 {
-	return !BPF_CORE_READ(dentry, d_hash.pprev);
+	return !READ(dentry, d_hash.pprev);
 }
 
 /* For events on a file that keeps its name. */
 static __always_inline void deleted_fact(struct file_facts *f, struct dentry *dentry)
 {
-	if (is_unhashed(dentry) && BPF_CORE_READ(dentry, d_parent) != dentry)
+	if (is_unhashed(dentry) && READ(dentry, d_parent) != dentry)
 		f->flags |= WIRE_FILE_DELETED;
 }
 
@@ -223,7 +223,7 @@ __weak __noinline int resolve_file(__u32 row, __u32 kind)
 		at = put_path(s->tail, walk, (void *)f->mnt, (void *)f->dentry, &missing,
 			      f->turned ? WIRE_MISSING_OLD_PATH : WIRE_MISSING_PATH,
 			      f->turned ? WIRE_CUT_OLD_PATH : WIRE_CUT_PATH);
-		if (namespace_of(f->mnt) != BPF_CORE_READ(task, nsproxy, mnt_ns))
+		if (namespace_of(f->mnt) != READ(task, nsproxy, mnt_ns))
 			rec->flags |= WIRE_FILE_UNREACHABLE;
 	} else if (!f->old_dentry) {
 		missing |= WIRE_MISSING_PATH;
@@ -395,13 +395,13 @@ static __always_inline bool has_failed(__u64 ret)
 
 static __always_inline __u64 mount_of_file(struct file *file)
 {
-	return (__u64)BPF_CORE_READ(file, f_path.mnt);
+	return (__u64)READ(file, f_path.mnt);
 }
 
 static __always_inline void file_facts_of(struct file_facts *f, struct file *file)
 {
 	f->mnt = mount_of_file(file);
-	f->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
+	f->dentry = (__u64)READ(file, f_path.dentry);
 	inode_facts(f, inode_of(f->dentry));
 	deleted_fact(f, (void *)f->dentry);
 }
@@ -409,9 +409,9 @@ static __always_inline void file_facts_of(struct file_facts *f, struct file *fil
 /* What an open that succeeded is, if it is wanted; else 0. `created`: known from elsewhere. */
 static __always_inline __u32 open_kind(struct file *file, const bool created)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
-	__u32 mode = BPF_CORE_READ(file, f_mode);
-	__u32 flags = BPF_CORE_READ(file, f_flags);
+	struct inode *inode = READ(file, f_inode);
+	__u32 mode = READ(file, f_mode);
+	__u32 flags = READ(file, f_flags);
 	__u32 kind;
 
 	if (mode & FMODE_CREATED || flags & O_TMPFILE_BIT || created)
@@ -422,8 +422,8 @@ static __always_inline __u32 open_kind(struct file *file, const bool created)
 		kind = WIRE_FILE_OPEN_READ;
 	else
 		return 0;
-	if (!file_kind_wanted(kind) || !is_storage(BPF_CORE_READ(inode, i_mode)) ||
-	    is_pseudo(BPF_CORE_READ(inode, i_sb)) || is_internal((void *)mount_of_file(file)))
+	if (!file_kind_wanted(kind) || !is_storage(READ(inode, i_mode)) || is_pseudo(READ(inode, i_sb)) ||
+	    is_internal((void *)mount_of_file(file)))
 		return 0;
 	return kind;
 }
@@ -447,7 +447,7 @@ static __always_inline int open_ends(void *ctx, __u64 ret)
 	s = file_scratch_at(row);
 	if (s) {
 		begin_facts(&s->facts);
-		s->facts.open_flags = BPF_CORE_READ(file, f_flags);
+		s->facts.open_flags = READ(file, f_flags);
 		file_facts_of(&s->facts, file);
 		send_file(ctx, row, kind);
 	}

@@ -40,11 +40,11 @@ static __always_inline int syscall_begins(struct call_enters *ctx)
 		return 0;
 	if (asked.fd >= 0) {
 		file = file_of(asked.fd);
-		inode = file ? BPF_CORE_READ(file, f_inode) : NULL;
+		inode = file ? READ(file, f_inode) : NULL;
 		if (inode) {
-			s->old_mode = BPF_CORE_READ(inode, i_mode);
-			s->old_uid = BPF_CORE_READ(inode, i_uid.val);
-			s->old_gid = BPF_CORE_READ(inode, i_gid.val);
+			s->old_mode = READ(inode, i_mode);
+			s->old_uid = READ(inode, i_uid.val);
+			s->old_gid = READ(inode, i_gid.val);
 		}
 		return 0;
 	}
@@ -61,16 +61,16 @@ __noinline __u64 try_mounts(__u64 file_system)
 	struct super_block *sb = (void *)file_system;
 	struct file_syscall *s = syscall_of_thread();
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct mnt_namespace *ns = BPF_CORE_READ(task, nsproxy, mnt_ns);
-	struct dentry *root = BPF_CORE_READ(sb, s_root);
+	struct mnt_namespace *ns = READ(task, nsproxy, mnt_ns);
+	struct dentry *root = READ(sb, s_root);
 	struct mount *mnt;
 
 	if (!s)
 		return 0;
 	mnt = (void *)s->mount;
 	for (int i = 0; i < MOUNTS_AT_ONCE && mnt; i++) {
-		if (BPF_CORE_READ(mnt, mnt_ns) == ns) {
-			if (BPF_CORE_READ(mnt, mnt.mnt_root) == root)
+		if (READ(mnt, mnt_ns) == ns) {
+			if (READ(mnt, mnt.mnt_root) == root)
 				return (__u64)mnt;
 			if (!s->fallback)
 				s->fallback = (__u64)mnt;
@@ -96,16 +96,16 @@ __noinline __u64 visible_mount(__u64 file_system)
 	if (!s || is_pseudo(sb))
 		return 0;
 	if (s->asked.dfd == AT_FDCWD) {
-		base = BPF_CORE_READ(task, fs, pwd.mnt);
+		base = READ(task, fs, pwd.mnt);
 	} else {
 		file = file_of(s->asked.dfd);
 		if (file)
-			base = BPF_CORE_READ(file, f_path.mnt);
+			base = READ(file, f_path.mnt);
 	}
-	if (base && BPF_CORE_READ(base, mnt_sb) == sb)
+	if (base && READ(base, mnt_sb) == sb)
 		return (__u64)base;
-	base = BPF_CORE_READ(task, fs, root.mnt);
-	if (BPF_CORE_READ(base, mnt_sb) == sb)
+	base = READ(task, fs, root.mnt);
+	if (READ(base, mnt_sb) == sb)
 		return (__u64)base;
 	s->mount = (__u64)first_mount(sb);
 	s->fallback = 0;
@@ -305,8 +305,7 @@ static __always_inline bool find_linked_on_overlay(struct file_syscall *s, struc
 	if (!old && is_same_directory())
 		old = child_named(directory, OLD_NAME);
 	entry = (void *)old;
-	if (!old ||
-	    (s->asked.flags & AT_SYMLINK_FOLLOW && (BPF_CORE_READ(entry, d_inode, i_mode) & S_IFMT) == S_IFLNK)) {
+	if (!old || (s->asked.flags & AT_SYMLINK_FOLLOW && (READ(entry, d_inode, i_mode) & S_IFMT) == S_IFLNK)) {
 		f->missing |= WIRE_MISSING_OLD_PATH;
 		inode_facts(f, NULL);
 		return true;
@@ -363,10 +362,9 @@ static __always_inline int open_returns(void *ctx, __u64 flags, __s64 ret)
 
 	if (!file)
 		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
-	if (flags & O_TRUNC_BIT && file_kind_wanted(WIRE_FILE_TRUNCATE) &&
-	    !(BPF_CORE_READ(file, f_mode) & FMODE_CREATED) && (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFREG &&
-	    !is_pseudo(BPF_CORE_READ(inode, i_sb))) {
+	inode = READ(file, f_inode);
+	if (flags & O_TRUNC_BIT && file_kind_wanted(WIRE_FILE_TRUNCATE) && !(READ(file, f_mode) & FMODE_CREATED) &&
+	    (READ(inode, i_mode) & S_IFMT) == S_IFREG && !is_pseudo(READ(inode, i_sb))) {
 		row = take_scratch(WIRE_FILE_TRUNCATE);
 		if (row >= 0) {
 			s = file_scratch_at(row);
@@ -397,7 +395,7 @@ static __always_inline void call_facts(struct file_syscall *s, struct file_facts
 			f->missing |= WIRE_MISSING_OLD_OWNER;
 	} else if (s->asked.kind == WIRE_FILE_SYMLINK) {
 		inode = inode_of(f->dentry);
-		f->text = (__u64)BPF_CORE_READ(inode, i_link);
+		f->text = (__u64)READ(inode, i_link);
 		f->user_text = s->asked.text; /* where the file system keeps it elsewhere */
 	} else if (s->asked.kind == WIRE_FILE_XATTR_SET) {
 		f->user_text = s->asked.text;

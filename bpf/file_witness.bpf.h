@@ -68,7 +68,7 @@ __noinline int name_is(__u64 entry, __u32 which)
 	a = (void *)s->scratch;
 	b = (void *)s->last[one_of(which)];
 	__builtin_memset(s->scratch, 0, NAME_BYTES);
-	if (bpf_probe_read_kernel_str(s->scratch, NAME_BYTES, BPF_CORE_READ(dentry, d_name.name)) <= 0)
+	if (bpf_probe_read_kernel_str(s->scratch, NAME_BYTES, READ(dentry, d_name.name)) <= 0)
 		return 0;
 	for (int i = 0; i < NAME_BYTES / 8; i++) {
 		if (a[i] != b[i])
@@ -220,21 +220,21 @@ static __always_inline struct dentry *alias_entry(struct hlist_node *node)
 __noinline __u64 entry_named(__u64 of_inode, __u32 which, __u64 skip)
 {
 	struct inode *inode = (void *)of_inode;
-	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+	struct hlist_node *node = READ(inode, i_dentry.first);
 
 	for (int i = 0; i < ALIASES && node; i++) {
 		__u64 entry = (__u64)alias_entry(node);
 
 		if (entry != skip && name_is(entry, which))
 			return entry;
-		bpf_probe_read_kernel(&node, sizeof(node), node);
+		node = READ_AT(struct hlist_node *, node);
 	}
 	return 0;
 }
 
 static __always_inline __u64 first_entry(struct inode *inode)
 {
-	struct hlist_node *node = BPF_CORE_READ(inode, i_dentry.first);
+	struct hlist_node *node = READ(inode, i_dentry.first);
 
 	return node ? (__u64)alias_entry(node) : 0;
 }
@@ -243,7 +243,7 @@ static __always_inline __u64 parent_of(__u64 entry)
 {
 	struct dentry *dentry = (void *)entry;
 
-	return (__u64)BPF_CORE_READ(dentry, d_parent);
+	return (__u64)READ(dentry, d_parent);
 }
 
 static __always_inline void remember_name(struct file_syscall *s, struct witness *w)
@@ -278,9 +278,9 @@ __noinline __u64 try_children(__u32 which)
 	for (int i = 0; i < CHILDREN_AT_ONCE && node; i++) {
 		struct dentry *dentry = (void *)node - bpf_core_field_offset(struct dentry, d_sib);
 
-		if (name_is((__u64)dentry, which) && BPF_CORE_READ(dentry, d_inode))
+		if (name_is((__u64)dentry, which) && READ(dentry, d_inode))
 			return (__u64)dentry;
-		bpf_probe_read_kernel(&node, sizeof(node), node);
+		node = READ_AT(struct hlist_node *, node);
 	}
 	s->child = (__u64)node;
 	return 0;
@@ -310,7 +310,7 @@ __noinline __u64 child_named(__u64 of_directory, __u32 which)
 
 	if (!s || !entry)
 		return 0;
-	s->child = (__u64)BPF_CORE_READ(entry, d_children.first);
+	s->child = (__u64)READ(entry, d_children.first);
 	for (int i = 0; i < CHILDREN_TRIED / CHILDREN_IN_TURN && !found && s->child; i++)
 		found = try_more_children(which);
 	return found;
@@ -352,12 +352,12 @@ static __always_inline void add_witness(struct file_syscall *s, struct inode *in
 	w = &s->witnesses[count];
 	s->count = count + 1;
 	w->inode = (__u64)inode;
-	w->ino = BPF_CORE_READ(inode, i_ino);
+	w->ino = READ(inode, i_ino);
 	w->dev = inode_device(inode);
-	w->mode = BPF_CORE_READ(inode, i_mode);
-	w->uid = BPF_CORE_READ(inode, i_uid.val);
-	w->gid = BPF_CORE_READ(inode, i_gid.val);
-	w->size = BPF_CORE_READ(inode, i_size);
+	w->mode = READ(inode, i_mode);
+	w->uid = READ(inode, i_uid.val);
+	w->gid = READ(inode, i_gid.val);
+	w->size = READ(inode, i_size);
 	copy_names();
 	if (removes_a_name(s->asked.kind))
 		remember_name(s, w);
@@ -365,7 +365,7 @@ static __always_inline void add_witness(struct file_syscall *s, struct inode *in
 
 static __always_inline bool is_dir_inode(struct inode *inode)
 {
-	return (BPF_CORE_READ(inode, i_mode) & S_IFMT) == S_IFDIR;
+	return (READ(inode, i_mode) & S_IFMT) == S_IFDIR;
 }
 
 /* What the thread's call touched, as witnessed() left it. */
@@ -379,7 +379,7 @@ __noinline int add_touched(void)
 	inode = (void *)s->touched;
 	/* An overlay's call touches its layers, too, which may be mounted where the process sees them; no other call
 	 * touches an overlay. */
-	if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
+	if (READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC) {
 		if (!s->on_overlay)
 			forget_witnesses(s);
 		s->on_overlay = 1;

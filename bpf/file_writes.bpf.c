@@ -40,7 +40,7 @@ static __always_inline struct written *written_of(struct file *file)
 	__u64 key = (__u64)file;
 	struct written *w = bpf_map_lookup_elem(&file_writes, &key);
 
-	return w && w->inode == (__u64)BPF_CORE_READ(file, f_inode) ? w : NULL;
+	return w && w->inode == (__u64)READ(file, f_inode) ? w : NULL;
 }
 
 static __always_inline int count_write(struct file *file, __s64 bytes)
@@ -59,11 +59,11 @@ static __always_inline int count_write(struct file *file, __s64 bytes)
 	}
 	if (!in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	inode = BPF_CORE_READ(file, f_inode);
-	dentry = BPF_CORE_READ(file, f_path.dentry);
+	inode = READ(file, f_inode);
+	dentry = READ(file, f_path.dentry);
 	/* An overlay's open of the layer below bears the overlay's path. */
-	if (!is_storage(BPF_CORE_READ(inode, i_mode)) || is_pseudo(BPF_CORE_READ(inode, i_sb)) ||
-	    inode != BPF_CORE_READ(dentry, d_inode) || is_internal(BPF_CORE_READ(file, f_path.mnt)))
+	if (!is_storage(READ(inode, i_mode)) || is_pseudo(READ(inode, i_sb)) || inode != READ(dentry, d_inode) ||
+	    is_internal(READ(file, f_path.mnt)))
 		return 0;
 	fresh.inode = (__u64)inode;
 	fresh.bytes = bytes;
@@ -86,7 +86,7 @@ __noinline int take_written(__u64 of_file)
 	bytes = w->bytes;
 	inode = w->inode;
 	/* Threads that end at once may all have found it: who forgets it tells it. */
-	if (bpf_map_delete_elem(&file_writes, &of_file) || inode != (__u64)BPF_CORE_READ(file, f_inode))
+	if (bpf_map_delete_elem(&file_writes, &of_file) || inode != (__u64)READ(file, f_inode))
 		return -1;
 	row = take_scratch(WIRE_FILE_MODIFY);
 	if (row < 0)
@@ -312,9 +312,9 @@ __noinline int end_some_in_ring(__u64 files)
 static __always_inline int end_all_in_ring(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	__u32 room = BPF_CORE_READ(table, max_fds);
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **files = READ(table, fd);
+	__u32 room = READ(table, max_fds);
 
 	for (__u32 fd = 0; fd < DESCRIPTORS && fd < room; fd += DESCRIPTORS_AT_ONCE)
 		end_some_in_ring((__u64)(files + fd));
@@ -325,9 +325,9 @@ static __always_inline int end_all_in_ring(void)
 __noinline __u64 first_ending(void)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	__u32 room = BPF_CORE_READ(table, max_fds);
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **files = READ(table, fd);
+	__u32 room = READ(table, max_fds);
 	__u64 some[DESCRIPTORS_AT_ONCE];
 
 	for (__u32 fd = 0; fd < DESCRIPTORS && fd < room; fd += DESCRIPTORS_AT_ONCE) {
@@ -345,17 +345,17 @@ __noinline __u64 first_ending(void)
  * comes here tells what all have written, and those after it what was written since. */
 static __always_inline bool descriptors_end(struct task_struct *task, bool process_ends)
 {
-	struct files_struct *files = BPF_CORE_READ(task, files);
-	struct signal_struct *signal = BPF_CORE_READ(task, signal);
+	struct files_struct *files = READ(task, files);
+	struct signal_struct *signal = READ(task, signal);
 	int sharing;
 
 	if (!files)
 		return false;
-	sharing = BPF_CORE_READ(files, count.counter);
+	sharing = READ(files, count.counter);
 	if (sharing == 1)
 		return true;
-	process_ends |= BPF_CORE_READ(signal, flags) & SIGNAL_GROUP_EXIT;
-	return process_ends && sharing <= BPF_CORE_READ(signal, nr_threads);
+	process_ends |= READ(signal, flags) & SIGNAL_GROUP_EXIT;
+	return process_ends && sharing <= READ(signal, nr_threads);
 }
 
 static __always_inline int thread_ends(void *ctx, bool process_ends)

@@ -135,24 +135,23 @@ static __always_inline struct file_times inode_times(struct inode *inode)
 	if (bpf_core_field_exists(struct inode___split_times, i_mtime_sec)) {
 		struct inode___split_times *i = (void *)inode;
 
-		t.mtime_ns = BPF_CORE_READ(i, i_mtime_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime_nsec);
-		t.ctime_ns = BPF_CORE_READ(i, i_ctime_sec) * NSEC_PER_SEC +
-			     (BPF_CORE_READ(i, i_ctime_nsec) & CTIME_NSEC_MASK);
+		t.mtime_ns = READ(i, i_mtime_sec) * NSEC_PER_SEC + READ(i, i_mtime_nsec);
+		t.ctime_ns = READ(i, i_ctime_sec) * NSEC_PER_SEC + (READ(i, i_ctime_nsec) & CTIME_NSEC_MASK);
 	} else if (bpf_core_field_exists(struct inode___private_times, __i_mtime)) {
 		struct inode___private_times *i = (void *)inode;
 
-		t.mtime_ns = BPF_CORE_READ(i, __i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_mtime.tv_nsec);
-		t.ctime_ns = BPF_CORE_READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_ctime.tv_nsec);
+		t.mtime_ns = READ(i, __i_mtime.tv_sec) * NSEC_PER_SEC + READ(i, __i_mtime.tv_nsec);
+		t.ctime_ns = READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + READ(i, __i_ctime.tv_nsec);
 	} else if (bpf_core_field_exists(struct inode___private_ctime, __i_ctime)) {
 		struct inode___private_ctime *i = (void *)inode;
 
-		t.mtime_ns = BPF_CORE_READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime.tv_nsec);
-		t.ctime_ns = BPF_CORE_READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, __i_ctime.tv_nsec);
+		t.mtime_ns = READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + READ(i, i_mtime.tv_nsec);
+		t.ctime_ns = READ(i, __i_ctime.tv_sec) * NSEC_PER_SEC + READ(i, __i_ctime.tv_nsec);
 	} else {
 		struct inode___public_times *i = (void *)inode;
 
-		t.mtime_ns = BPF_CORE_READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_mtime.tv_nsec);
-		t.ctime_ns = BPF_CORE_READ(i, i_ctime.tv_sec) * NSEC_PER_SEC + BPF_CORE_READ(i, i_ctime.tv_nsec);
+		t.mtime_ns = READ(i, i_mtime.tv_sec) * NSEC_PER_SEC + READ(i, i_mtime.tv_nsec);
+		t.ctime_ns = READ(i, i_ctime.tv_sec) * NSEC_PER_SEC + READ(i, i_ctime.tv_nsec);
 	}
 	return t;
 }
@@ -162,8 +161,8 @@ static __always_inline struct file_times inode_times(struct inode *inode)
 static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
 {
 	if (bpf_core_field_exists(struct kernfs_node___rcu_parent, __parent))
-		return BPF_CORE_READ((struct kernfs_node___rcu_parent *)node, __parent);
-	return BPF_CORE_READ((struct kernfs_node___plain_parent *)node, parent);
+		return READ((struct kernfs_node___rcu_parent *)node, __parent);
+	return READ((struct kernfs_node___plain_parent *)node, parent);
 }
 
 /* CLOCK_BOOTTIME. Linux kernel commit cf25e24db61c ("time: Rename tsk->real_start_time to ->start_boottime") (in v5.5).
@@ -172,19 +171,19 @@ static __always_inline __u64 start_ns_of(struct task_struct *task, const bool di
 {
 	if (bpf_core_field_exists(struct task_struct, start_boottime))
 		return KREAD(task, start_boottime);
-	return BPF_CORE_READ((struct task_struct___before_5_5 *)task, real_start_time);
+	return READ((struct task_struct___before_5_5 *)task, real_start_time);
 }
 
 /* A number of the task that an array in task_struct leads to: before Linux kernel commit 2c4704756cab ("pids: Move the
  * pgrp and session pid pointers from task_struct to signal_struct") (in v4.19), where threads share their leader's. */
 static __always_inline struct pid *linked_pid(struct task_struct *task, __u32 type)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = READ(task, group_leader);
 	struct pid_link___before_4_19 *link = (void *)leader +
 					      bpf_core_field_offset(struct task_struct___before_4_19, pids) +
 					      (__u64)type * bpf_core_type_size(struct pid_link___before_4_19);
 
-	return BPF_CORE_READ(link, pid);
+	return READ(link, pid);
 }
 
 /* In the next two, 4.19's verifier follows both ways of a jump on a number other than the one that it knows
@@ -200,11 +199,11 @@ static __always_inline struct pid *pid_of(struct task_struct *task)
 	opaque(newer);
 	opaque(gone);
 	if (newer)
-		return BPF_CORE_READ(task, thread_pid);
+		return READ(task, thread_pid);
 	if (gone == 1)
 		return NULL;
 	link = (void *)task + bpf_core_field_offset(struct task_struct___before_4_19, pids);
-	return BPF_CORE_READ(link, pid);
+	return READ(link, pid);
 }
 
 /* The process group's or session's. Same commit. */
@@ -215,7 +214,7 @@ static __always_inline struct pid *signal_pid(struct task_struct *task, int type
 	opaque(newer);
 	opaque(gone);
 	if (newer)
-		return BPF_CORE_READ(task, signal, pids[type]);
+		return READ(task, signal, pids[type]);
 	if (gone == 1)
 		return NULL;
 	return linked_pid(task, type - 1);
@@ -226,8 +225,8 @@ static __always_inline struct pid *signal_pid(struct task_struct *task, int type
 static __always_inline __u64 kernfs_id(struct kernfs_node *node)
 {
 	if (bpf_core_field_exists(struct kernfs_node, id))
-		return BPF_CORE_READ(node, id);
-	return BPF_CORE_READ((struct kernfs_node___before_5_5 *)node, id.ino);
+		return READ(node, id);
+	return READ((struct kernfs_node___before_5_5 *)node, id.ino);
 }
 
 /* The id of the ancestor at `level`, which must not be deeper than the cgroup itself.
@@ -236,18 +235,15 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgroup, __u32 lev
 {
 	if (bpf_core_field_exists(struct cgroup___ancestor_pointers, ancestors)) {
 		struct cgroup___ancestor_pointers *c = (void *)cgroup;
-		struct cgroup *ancestor = NULL;
 		__u64 at = (__u64)c + bpf_core_field_offset(struct cgroup___ancestor_pointers, ancestors);
+		struct cgroup *ancestor = READ_AT(struct cgroup *, at + (__u64)level * sizeof(void *));
 
-		bpf_probe_read_kernel(&ancestor, sizeof(ancestor), (void *)(at + (__u64)level * sizeof(void *)));
-		return BPF_CORE_READ(ancestor, kn, id);
+		return READ(ancestor, kn, id);
 	} else {
 		struct cgroup___ancestor_ids *c = (void *)cgroup;
 		__u64 at = (__u64)c + bpf_core_field_offset(struct cgroup___ancestor_ids, ancestor_ids);
-		__u64 id = 0;
 
-		bpf_probe_read_kernel(&id, sizeof(id), (void *)(at + (__u64)level * sizeof(__u64)));
-		return id;
+		return READ_AT(__u64, at + (__u64)level * sizeof(__u64));
 	}
 }
 
@@ -255,9 +251,9 @@ static __always_inline __u64 cgroup_ancestor_id(struct cgroup *cgroup, __u32 lev
 static __always_inline __u32 task_login_uid(struct task_struct *task)
 {
 	if (bpf_core_field_exists(struct task_struct, loginuid))
-		return BPF_CORE_READ(task, loginuid.val);
+		return READ(task, loginuid.val);
 	if (bpf_core_field_exists(struct task_struct___audit_info, audit))
-		return BPF_CORE_READ((struct task_struct___audit_info *)task, audit, loginuid.val);
+		return READ((struct task_struct___audit_info *)task, audit, loginuid.val);
 	return ~0U;
 }
 
@@ -265,10 +261,7 @@ static __always_inline __u32 task_login_uid(struct task_struct *task)
  * 09d8b586731b ("ovl: move __upperdentry to ovl_inode")) the pointer follows the embedded inode. */
 static __always_inline bool overlay_inode_is_upper(struct inode *inode)
 {
-	void *upper = NULL;
-
-	bpf_probe_read_kernel(&upper, sizeof(upper), (void *)inode + bpf_core_type_size(struct inode));
-	return upper != NULL;
+	return READ_AT(__u64, (void *)inode + bpf_core_type_size(struct inode)) != 0;
 }
 
 /* Programs are shown a task's registers, and the task itself as a type.
@@ -289,7 +282,7 @@ static __always_inline void read_current_registers(struct pt_regs *to)
 	if (SHOWS_REGISTERS)
 		regs = (void *)bpf_task_pt_regs(bpf_get_current_task_btf());
 	else
-		regs = BPF_CORE_READ(task, stack) + X86_THREAD_SIZE - sizeof(struct pt_regs);
+		regs = READ(task, stack) + X86_THREAD_SIZE - sizeof(struct pt_regs);
 	bpf_probe_read_kernel(to, sizeof(*to), regs);
 }
 
@@ -335,9 +328,9 @@ static __always_inline bool reads_kexec_image(int id)
 static __always_inline void *iter_user_base(struct iov_iter *iter)
 {
 	if (bpf_core_field_exists(struct iov_iter___ubuf, ubuf))
-		return BPF_CORE_READ((struct iov_iter___ubuf *)iter, ubuf);
+		return READ((struct iov_iter___ubuf *)iter, ubuf);
 	if (bpf_core_field_exists(struct iov_iter___iov, iov))
-		return BPF_CORE_READ((struct iov_iter___iov *)iter, iov, iov_base);
+		return READ((struct iov_iter___iov *)iter, iov, iov_base);
 	return NULL;
 }
 
@@ -355,15 +348,15 @@ static __always_inline struct tcp_traffic tcp_traffic(struct sock *sk)
 	struct tcp_sock *tp = (void *)sk;
 	struct tcp_traffic t = {};
 
-	t.received = BPF_CORE_READ(tp, bytes_received);
-	if (t.received && (BPF_CORE_READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)))
+	t.received = READ(tp, bytes_received);
+	if (t.received && (READ(sk, __sk_common.skc_flags) & (1UL << SOCK_DONE)))
 		t.received--;
 	if (bpf_core_field_exists(struct tcp_sock, bytes_sent))
-		t.sent = BPF_CORE_READ(tp, bytes_sent) - BPF_CORE_READ(tp, bytes_retrans);
+		t.sent = READ(tp, bytes_sent) - READ(tp, bytes_retrans);
 	else
-		t.sent = BPF_CORE_READ(tp, bytes_acked);
-	t.packets_out = BPF_CORE_READ(tp, segs_out);
-	t.packets_in = BPF_CORE_READ(tp, segs_in);
+		t.sent = READ(tp, bytes_acked);
+	t.packets_out = READ(tp, segs_out);
+	t.packets_in = READ(tp, segs_in);
 	return t;
 }
 
@@ -382,16 +375,16 @@ static __always_inline bool vfs_takes_idmap(void)
  * btrfs_getattr(). The inode is embedded in the file system's. */
 static __always_inline __u32 inode_device(struct inode *inode)
 {
-	struct super_block *sb = BPF_CORE_READ(inode, i_sb);
+	struct super_block *sb = READ(inode, i_sb);
 
-	if (bpf_core_field_exists(struct btrfs_inode, root) && BPF_CORE_READ(sb, s_magic) == BTRFS_SUPER_MAGIC) {
+	if (bpf_core_field_exists(struct btrfs_inode, root) && READ(sb, s_magic) == BTRFS_SUPER_MAGIC) {
 		struct btrfs_inode *b = (void *)inode - bpf_core_field_offset(struct btrfs_inode, vfs_inode);
-		__u32 dev = BPF_CORE_READ(b, root, anon_dev);
+		__u32 dev = READ(b, root, anon_dev);
 
 		if (dev)
 			return dev;
 	}
-	return BPF_CORE_READ(sb, s_dev);
+	return READ(sb, s_dev);
 }
 
 /* The first mount of a file system, and the one after `mnt`: Linux kernel commit 3371fa2f2713
@@ -400,14 +393,14 @@ static __always_inline __u32 inode_device(struct inode *inode)
 static __always_inline struct mount *first_mount(struct super_block *sb)
 {
 	if (bpf_core_field_exists(struct mount___chained_mounts, mnt_next_for_sb))
-		return BPF_CORE_READ((struct super_block___chained_mounts *)sb, s_mounts);
+		return READ((struct super_block___chained_mounts *)sb, s_mounts);
 	return NULL;
 }
 
 static __always_inline struct mount *next_mount(struct mount *mnt)
 {
 	if (bpf_core_field_exists(struct mount___chained_mounts, mnt_next_for_sb))
-		return BPF_CORE_READ((struct mount___chained_mounts *)mnt, mnt_next_for_sb);
+		return READ((struct mount___chained_mounts *)mnt, mnt_next_for_sb);
 	return NULL;
 }
 
@@ -415,14 +408,7 @@ static __always_inline struct mount *next_mount(struct mount *mnt)
  * the counter starts at 0 for one. */
 static __always_inline bool is_last_reference(struct file *file)
 {
-	long count = -1;
-
-	if (bpf_core_field_exists(struct file___referenced, f_ref)) {
-		bpf_probe_read_kernel(&count, sizeof(count),
-				      (void *)file + bpf_core_field_offset(struct file___referenced, f_ref));
-		return count == 0;
-	}
-	bpf_probe_read_kernel(&count, sizeof(count),
-			      (void *)file + bpf_core_field_offset(struct file___counted, f_count));
-	return count == 1;
+	if (bpf_core_field_exists(struct file___referenced, f_ref))
+		return READ_AT(long, (void *)file + bpf_core_field_offset(struct file___referenced, f_ref)) == 0;
+	return READ_AT(long, (void *)file + bpf_core_field_offset(struct file___counted, f_count)) == 1;
 }

@@ -27,7 +27,7 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 	fill_cgroup(ctx, &rec->hdr, &rec->task, child);
 	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
 	rec->clone_flags = clone_flags;
-	rec->creator_pid = BPF_CORE_READ(creator, tgid);
+	rec->creator_pid = READ(creator, tgid);
 	rec->pad0 = 0;
 	send_record(ctx, &lifecycle, &rec->hdr, sizeof(*rec));
 	return 0;

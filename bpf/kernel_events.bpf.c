@@ -38,15 +38,15 @@ static __always_inline int module_body(void *ctx, __u32 kind, struct module *mod
 	struct module_change *rec;
 	struct pool_row *row;
 
-	if (already_done(BPF_CORE_READ(task, pid), kind, copy) || !current_in_scope())
+	if (already_done(READ(task, pid), kind, copy) || !current_in_scope())
 		return 0;
-	mark_done(BPF_CORE_READ(task, pid), kind, copy);
+	mark_done(READ(task, pid), kind, copy);
 	row = take_row(kind);
 	if (!row)
 		return 0;
 	rec = record_in(row, struct module_change);
 	if (begin_event(ctx, row, (void *)rec, kind)) {
-		rec->taints = BPF_CORE_READ(module, taints);
+		rec->taints = READ(module, taints);
 		__builtin_memset(rec->name, 0, sizeof(rec->name));
 		bpf_probe_read_kernel_str(rec->name, sizeof(rec->name), &module->name);
 		send_record(ctx, &activity, &rec->hdr, sizeof(*rec));
@@ -73,8 +73,8 @@ WITH_STAND_INS("raw_tp/module_free", kernel_module_unload__raw_tp, struct bpf_ra
 /* bpf_prog_kallsyms_add(prog): each program that was loaded, and its parts, which have no id. */
 static __always_inline int bpf_program_body(void *ctx, struct bpf_prog *prog)
 {
-	struct bpf_prog_aux *aux = BPF_CORE_READ(prog, aux);
-	__u32 id = BPF_CORE_READ(aux, id);
+	struct bpf_prog_aux *aux = READ(prog, aux);
+	__u32 id = READ(aux, id);
 	struct bpf_program_loaded *rec;
 	struct pool_row *row;
 	__u64 at;
@@ -87,12 +87,12 @@ static __always_inline int bpf_program_body(void *ctx, struct bpf_prog *prog)
 	rec = record_in(row, struct bpf_program_loaded);
 	if (begin_event(ctx, row, (void *)rec, WIRE_BPF_PROGRAM_LOAD)) {
 		rec->id = id;
-		rec->type = BPF_CORE_READ(prog, type);
-		rec->attach_type = BPF_CORE_READ(prog, expected_attach_type);
+		rec->type = READ(prog, type);
+		rec->attach_type = READ(prog, expected_attach_type);
 		rec->pad0 = 0;
 		__builtin_memset(rec->name, 0, sizeof(rec->name));
 		bpf_probe_read_kernel_str(rec->name, sizeof(rec->name), &aux->name);
-		at = put_pool_text(row, 0, sizeof(*rec), &rec->function, BPF_CORE_READ(aux, attach_func_name), false,
+		at = put_pool_text(row, 0, sizeof(*rec), &rec->function, READ(aux, attach_func_name), false,
 				   NAME_BYTES);
 		end_event(ctx, &activity, &rec->hdr, sizeof(*rec), at);
 	}
@@ -284,8 +284,7 @@ static __always_inline int sysctl_begins(struct kiocb *iocb, struct iov_iter *it
 {
 	if (!write)
 		return 0;
-	return keep_call(WIRE_SYSCTL_WRITE, (__u64)BPF_CORE_READ(iocb, ki_filp), (__u64)iter_user_base(iter), 0, 0, 0,
-			 0);
+	return keep_call(WIRE_SYSCTL_WRITE, (__u64)READ(iocb, ki_filp), (__u64)iter_user_base(iter), 0, 0, 0, 0);
 }
 
 static __always_inline int sysctl_ends(void *ctx, long ret)
@@ -304,8 +303,8 @@ static __always_inline int sysctl_ends(void *ctx, long ret)
 	rec = record_in(row, struct sysctl_written);
 	if (begin_event(ctx, row, (void *)rec, WIRE_SYSCTL_WRITE)) {
 		file = (struct file *)call.args[0];
-		at = put_pool_path(row, 0, sizeof(*rec), &rec->path, BPF_CORE_READ(file, f_path.mnt),
-				   BPF_CORE_READ(file, f_path.dentry), &rec->hdr.incomplete, WIRE_MISSING_SYSCTL, 0);
+		at = put_pool_path(row, 0, sizeof(*rec), &rec->path, READ(file, f_path.mnt), READ(file, f_path.dentry),
+				   &rec->hdr.incomplete, WIRE_MISSING_SYSCTL, 0);
 		len = ret;
 		opaque(len);
 		if (len > VALUE_BYTES - 1)

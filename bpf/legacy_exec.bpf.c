@@ -73,12 +73,11 @@ int process_exec__legacy(struct sched_process_exec_ctx *ctx)
 	w->kind = WIRE_PROCESS_EXEC;
 	fill_task(&rec->task, task, false);
 	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
-	file = BPF_CORE_READ(task, mm, exe_file);
+	file = READ(task, mm, exe_file);
 	fill_image_facts(rec, task, file);
 	if (ctx->old_pid != ctx->pid)
 		rec->old_tid = ctx->old_pid;
-	legacy_walk(ctx, &legacy_exec_calls, w, BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry), 0,
-		    LEGACY_NEXT);
+	legacy_walk(ctx, &legacy_exec_calls, w, READ(file, f_path.mnt), READ(file, f_path.dentry), 0, LEGACY_NEXT);
 	return 0;
 }
 
@@ -101,8 +100,7 @@ int process_exec_next__legacy(void *ctx)
 	rec = legacy_record(w, struct process_exec);
 	at = legacy_path(w, &rec->executable, sizeof(*rec), &rec->hdr.incomplete, WIRE_MISSING_EXECUTABLE,
 			 WIRE_CUT_EXECUTABLE);
-	legacy_walk(ctx, &legacy_exec_calls, w, BPF_CORE_READ(task, fs, pwd.mnt), BPF_CORE_READ(task, fs, pwd.dentry),
-		    at, LEGACY_LAST);
+	legacy_walk(ctx, &legacy_exec_calls, w, READ(task, fs, pwd.mnt), READ(task, fs, pwd.dentry), at, LEGACY_LAST);
 	return 0;
 }
 
@@ -161,10 +159,10 @@ static __always_inline __u64 at_least_one(__u64 len, const __u64 most)
 static __always_inline __u64 legacy_arguments(void *ctx, struct legacy_work *w, struct task_struct *task, __u64 at)
 {
 	struct process_exec *rec = legacy_record(w, struct process_exec);
-	struct mm_struct *mm = BPF_CORE_READ(task, mm);
-	__u64 start = BPF_CORE_READ(mm, arg_start);
-	__u64 args = span_of(start, BPF_CORE_READ(mm, arg_end));
-	__u64 env = want_env ? span_of(BPF_CORE_READ(mm, env_start), BPF_CORE_READ(mm, env_end)) : 0;
+	struct mm_struct *mm = READ(task, mm);
+	__u64 start = READ(mm, arg_start);
+	__u64 args = span_of(start, READ(mm, arg_end));
+	__u64 env = want_env ? span_of(READ(mm, env_start), READ(mm, env_end)) : 0;
 	__u64 total = args + env;
 
 	rec->args_bytes = args;
@@ -231,9 +229,9 @@ int process_exec_last__legacy(void *ctx)
 		struct linux_binprm *bprm = (void *)*found;
 
 		bpf_map_delete_elem(&legacy_bprms, &key);
-		rec->args_count = BPF_CORE_READ(bprm, argc);
-		filename = BPF_CORE_READ(bprm, filename);
-		interp = BPF_CORE_READ(bprm, interp);
+		rec->args_count = READ(bprm, argc);
+		filename = READ(bprm, filename);
+		interp = READ(bprm, interp);
 	}
 	at = legacy_string(w, at, LEGACY_WALK_END + NAME_BYTES, FILENAME_BYTES, &rec->filename, filename,
 			   &rec->hdr.incomplete, WIRE_MISSING_FILENAME);

@@ -64,7 +64,7 @@ static __always_inline struct legacy_work *begin_legacy(enum legacy_op op, __u64
 
 	if (!mnt && announced)
 		mnt = *announced;
-	if (!mnt || BPF_CORE_READ((struct vfsmount *)mnt, mnt_sb) != sb) {
+	if (!mnt || READ((struct vfsmount *)mnt, mnt_sb) != sb) {
 		struct legacy_call *call = bpf_map_lookup_elem(&legacy_calls, &key);
 
 		if (call)
@@ -121,16 +121,16 @@ static __always_inline int begin_rename(__u64 old_dentry, __u64 new_dentry, __u3
 	inode_facts(&w->facts, source);
 	w->facts.old_inode = w->facts.inode;
 	if (target)
-		w->facts.overwritten = BPF_CORE_READ(target, i_ino);
+		w->facts.overwritten = READ(target, i_ino);
 	if (flags & RENAME_EXCHANGE)
 		w->facts.flags |= WIRE_FILE_EXCHANGE;
 	/* After the rename `old` has the new name and parent. */
 	w->facts.old_mnt = w->facts.mnt;
-	w->facts.old_dentry = (__u64)BPF_CORE_READ(old, d_parent);
+	w->facts.old_dentry = (__u64)READ(old, d_parent);
 	bpf_map_update_elem(&legacy_old_names, &thread, &zero, BPF_ANY);
 	name = bpf_map_lookup_elem(&legacy_old_names, &thread);
 	if (name)
-		bpf_probe_read_str(name->bytes, NAME_BYTES, BPF_CORE_READ(old, d_name.name));
+		bpf_probe_read_str(name->bytes, NAME_BYTES, READ(old, d_name.name));
 	keep_legacy(OP_RENAME, WIRE_FILE_RENAME, w);
 	return 0;
 }
@@ -138,7 +138,7 @@ static __always_inline int begin_rename(__u64 old_dentry, __u64 new_dentry, __u3
 static __always_inline int begin_setattr(__u64 dentry, __u64 attributes)
 {
 	struct iattr *attr = (void *)attributes;
-	__u32 valid = BPF_CORE_READ(attr, ia_valid);
+	__u32 valid = READ(attr, ia_valid);
 	__u32 kind = setattr_kind(valid);
 	struct legacy_work *w;
 	__u64 mnt = 0;
@@ -147,7 +147,7 @@ static __always_inline int begin_setattr(__u64 dentry, __u64 attributes)
 		return 0;
 	/* ftruncate announces no mount: the file has it. */
 	if (valid & ATTR_FILE)
-		mnt = mount_of_file(BPF_CORE_READ(attr, ia_file));
+		mnt = mount_of_file(READ(attr, ia_file));
 	if (mnt && is_internal((void *)mnt))
 		mnt = 0;
 	w = begin_legacy(OP_SETATTR, dentry, mnt);
@@ -232,11 +232,11 @@ static __always_inline int end_open(void *ctx, __u64 ret)
 	}
 	if (!w || !ret || is_error_pointer(ret) || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	w->kind = open_kind(file, created && created == (__u64)BPF_CORE_READ(file, f_path.dentry));
+	w->kind = open_kind(file, created && created == (__u64)READ(file, f_path.dentry));
 	if (!w->kind)
 		return 0;
 	begin_facts(&w->facts);
-	w->facts.open_flags = BPF_CORE_READ(file, f_flags);
+	w->facts.open_flags = READ(file, f_flags);
 	file_facts_of(&w->facts, file);
 	return tell_file(ctx, w);
 }
@@ -303,7 +303,7 @@ int file_chain_last__legacy(struct pt_regs *ctx)
 		return 0;
 	rec->hdr.incomplete = w->facts.missing;
 	rec->flags = w->facts.flags;
-	if (namespace_of(w->facts.mnt) != BPF_CORE_READ(task, nsproxy, mnt_ns))
+	if (namespace_of(w->facts.mnt) != READ(task, nsproxy, mnt_ns))
 		rec->flags |= WIRE_FILE_UNREACHABLE;
 	rec->pad0 = 0;
 	__builtin_memset(&rec->target, 0, 2 * sizeof(rec->target));
@@ -367,9 +367,9 @@ SEC("kprobe/vfs_rename") int file_rename_enter__legacy(struct pt_regs *ctx)
 	__u32 flags = PT_REGS_PARM6(ctx);
 
 	if (HAS_RENAMEDATA) {
-		old = (__u64)BPF_CORE_READ(rd, old_dentry);
-		new = (__u64)BPF_CORE_READ(rd, new_dentry);
-		flags = BPF_CORE_READ(rd, flags);
+		old = (__u64)READ(rd, old_dentry);
+		new = (__u64)READ(rd, new_dentry);
+		flags = READ(rd, flags);
 	}
 	return begin_rename(old, new, flags);
 }

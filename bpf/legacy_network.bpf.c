@@ -22,9 +22,9 @@ static __always_inline struct net_connection *owned(void *ctx, struct sock *sk, 
 	__u64 key = (__u64)sk;
 	struct net_connection *rec;
 
-	if ((BPF_CORE_READ(task, flags) & PF_KTHREAD) || !in_scope(task, false))
+	if ((READ(task, flags) & PF_KTHREAD) || !in_scope(task, false))
 		return known;
-	if (known && !begins && known->task.pid == (__u32)BPF_CORE_READ(task, tgid))
+	if (known && !begins && known->task.pid == (__u32)READ(task, tgid))
 		return known;
 	rec = new_connection(ctx, sk, cookie_of(sk, NULL), begins ? WIRE_EGRESS : 0,
 			     begins ? WIRE_CONNECTING : WIRE_CONNECTED, 0);
@@ -41,7 +41,7 @@ static __always_inline struct net_connection *owned(void *ctx, struct sock *sk, 
 /* As state_body (tcp.bpf.h), but for listen. */
 static __always_inline int legacy_state(void *ctx, struct sock *sk, int before, int after)
 {
-	int error = BPF_CORE_READ(sk, sk_err);
+	int error = READ(sk, sk_err);
 	bool was_open = before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT;
 	bool begins = after == TCP_SYN_SENT;
 	struct net_connection *rec;
@@ -83,7 +83,7 @@ int net_state_call__legacy(struct pt_regs *ctx)
 {
 	struct sock *sk = (void *)PT_REGS_PARM1(ctx);
 
-	return legacy_state(ctx, sk, BPF_CORE_READ(sk, __sk_common.skc_state), PT_REGS_PARM2(ctx));
+	return legacy_state(ctx, sk, READ(sk, __sk_common.skc_state), PT_REGS_PARM2(ctx));
 }
 
 SEC("kprobe/security_sock_graft")

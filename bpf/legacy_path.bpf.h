@@ -60,7 +60,7 @@ static __always_inline void legacy_walk(void *ctx, void *calls, struct legacy_wo
 
 	w->walk.dentry = (__u64)dentry;
 	w->walk.mnt = (__u64)mnt;
-	w->walk.root = (__u64)BPF_CORE_READ(mnt, mnt.mnt_root);
+	w->walk.root = (__u64)READ(mnt, mnt.mnt_root);
 	begin_walk(&w->walk, begin);
 	w->begin = begin;
 	w->then = then;
@@ -84,15 +84,14 @@ static __always_inline int legacy_stride(void *ctx, void *calls)
 	UNROLLED for (int i = 0; i < LEGACY_STEPS; i++)
 	{
 		if (dentry == root) {
-			up = BPF_CORE_READ(mnt, mnt_parent);
+			up = READ(mnt, mnt_parent);
 			STOP_UNLESS(up != mnt && up);
-			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			dentry = READ(mnt, mnt_mountpoint);
 			mnt = up;
-			root = BPF_CORE_READ(mnt, mnt.mnt_root);
+			root = READ(mnt, mnt.mnt_root);
 		} else {
-			parent = BPF_CORE_READ(dentry, d_parent);
-			STOP_UNLESS(
-				put_component(&w->walk, w->tail, LEGACY_WALK_END, BPF_CORE_READ(dentry, d_name.name)));
+			parent = READ(dentry, d_parent);
+			STOP_UNLESS(put_component(&w->walk, w->tail, LEGACY_WALK_END, READ(dentry, d_name.name)));
 			STOP_UNLESS(parent != dentry);
 			dentry = parent;
 		}

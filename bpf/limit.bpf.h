@@ -72,5 +72,5 @@ static __always_inline bool over_limit_current(__u16 kind)
 
 	if (!limit_interval_ns || !(WIRE_KINDS_LIMITED >> kind & 1))
 		return false;
-	return over_limit(kind, BPF_CORE_READ(task, tgid), BPF_CORE_READ(task, group_leader, start_boottime));
+	return over_limit(kind, READ(task, tgid), READ(task, group_leader, start_boottime));
 }

@@ -28,7 +28,7 @@ static __always_inline int tell_traceme(void *ctx, struct task_struct *task, boo
 
 static __always_inline int tell_attach(void *ctx, struct task_struct *child, bool second)
 {
-	__u64 request = BPF_CORE_READ(child, ptrace) & PT_SEIZED ? PTRACE_SEIZE : PTRACE_ATTACH;
+	__u64 request = READ(child, ptrace) & PT_SEIZED ? PTRACE_SEIZE : PTRACE_ATTACH;
 
 	return is_told(second) ? 0 : tell_ptrace(ctx, child, 0, request, 0);
 }
@@ -203,10 +203,10 @@ int memory_process_vm_write__exit(struct call_exits *ctx)
 /* The process whose /proc/PID/mem (or /proc/PID/task/TID/mem) a file is. */
 static __always_inline struct task_struct *task_of_proc_file(struct file *file)
 {
-	struct inode *inode = BPF_CORE_READ(file, f_inode);
+	struct inode *inode = READ(file, f_inode);
 	struct proc_inode *proc = (void *)inode - bpf_core_field_offset(struct proc_inode, vfs_inode);
-	struct pid *pid = BPF_CORE_READ(proc, pid);
-	struct hlist_node *first = BPF_CORE_READ(pid, tasks[0].first);
+	struct pid *pid = READ(proc, pid);
+	struct hlist_node *first = READ(pid, tasks[0].first);
 
 	return first ? (void *)first - bpf_core_field_offset(struct task_struct, pid_links) : NULL;
 }
@@ -218,7 +218,6 @@ static __always_inline int proc_mem_body(void *ctx, __u64 *args, long ret)
 	struct memory_write *rec;
 	struct wire_range *range;
 	struct pool_row *row;
-	__u64 end = 0;
 
 	if (ret <= 0)
 		return 0;
@@ -234,9 +233,8 @@ static __always_inline int proc_mem_body(void *ctx, __u64 *args, long ret)
 		else
 			rec->hdr.incomplete |= WIRE_MISSING_TARGET;
 		/* The position lies behind what was written. */
-		bpf_probe_read_kernel(&end, sizeof(end), (void *)args[3]);
 		range = (void *)row->tail;
-		range->address = end - ret;
+		range->address = READ_AT(__u64, args[3]) - ret;
 		range->length = ret;
 		rec->bytes = ret;
 		rec->ranges = 1;
@@ -262,8 +260,8 @@ static __always_inline int tell_memfd(void *ctx, const char *name, const bool us
 		return 0;
 	rec = record_in(row, struct memfd_done);
 	if (begin_event(ctx, row, (void *)rec, WIRE_MEMFD_CREATE)) {
-		rec->inode = inode ? BPF_CORE_READ(inode, i_ino) : 0;
-		rec->dev = inode ? BPF_CORE_READ(inode, i_sb, s_dev) : 0;
+		rec->inode = inode ? READ(inode, i_ino) : 0;
+		rec->dev = inode ? READ(inode, i_sb, s_dev) : 0;
 		rec->pad0 = 0;
 		at = put_pool_text(row, 0, sizeof(*rec), &rec->name, name, user, NAME_BYTES);
 		end_event(ctx, &activity, &rec->hdr, sizeof(*rec), at);
@@ -281,8 +279,7 @@ static __always_inline int memfd_body(void *ctx, __u64 *args, unsigned long file
 	bpf_probe_read_kernel(start, sizeof(start), (void *)args[0]);
 	if (is_error(file) || __builtin_memcmp(start, "memfd:", sizeof(start)))
 		return 0;
-	return tell_memfd(ctx, (const char *)args[0] + sizeof(start), false,
-			  BPF_CORE_READ((struct file *)file, f_inode));
+	return tell_memfd(ctx, (const char *)args[0] + sizeof(start), false, READ((struct file *)file, f_inode));
 }
 ON_RETURN(memory_memfd_create, , shmem_file_setup, WIRE_MEMFD_CREATE, 3, memfd_body)
 

@@ -85,9 +85,8 @@ static __always_inline __u64 fill_mount_paths(struct pool_row *row, struct mount
 	paths->as_given = user;
 	paths->source_is_path = call->source_is_path;
 	if (!user) {
-		at = put_pool_path(row, at, fixed, &paths->target, BPF_CORE_READ(target, mnt),
-				   BPF_CORE_READ(target, dentry), incomplete, WIRE_MISSING_MOUNT_PATHS,
-				   WIRE_CUT_MOUNT_TARGET);
+		at = put_pool_path(row, at, fixed, &paths->target, READ(target, mnt), READ(target, dentry), incomplete,
+				   WIRE_MISSING_MOUNT_PATHS, WIRE_CUT_MOUNT_TARGET);
 	} else {
 		at = put_pool_text(row, at, fixed, &paths->target, call->target_text, true, TEXT_BYTES);
 		relative |= is_relative(row, 0, paths->target.len);
@@ -109,8 +108,8 @@ static __always_inline __u64 fill_mount_paths(struct pool_row *row, struct mount
 			return at;
 		paths->cwd.off = fixed + at;
 		paths->cwd.len = put_path(row->tail + at, path_row_of(PATH_OF_POOL, row->slot),
-					  BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), fs, pwd.mnt),
-					  BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), fs, pwd.dentry),
+					  READ((struct task_struct *)bpf_get_current_task(), fs, pwd.mnt),
+					  READ((struct task_struct *)bpf_get_current_task(), fs, pwd.dentry),
 					  incomplete, WIRE_MISSING_MOUNT_PATHS, WIRE_MISSING_MOUNT_PATHS);
 		at += paths->cwd.len;
 	}

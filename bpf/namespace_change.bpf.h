@@ -15,7 +15,7 @@
 
 static __always_inline __u32 pid_namespace_for_children(struct task_struct *task)
 {
-	return BPF_CORE_READ(task, nsproxy, pid_ns_for_children, ns.inum);
+	return READ(task, nsproxy, pid_ns_for_children, ns.inum);
 }
 
 static __always_inline int change_begins(__u32 kind, __u64 flags)

@@ -98,7 +98,7 @@ static __always_inline int bound(void *ctx, struct socket *socket, int result, c
 {
 	if (result || !in_scope((void *)bpf_get_current_task(), false))
 		return 0;
-	return bind_body(ctx, BPF_CORE_READ(socket, sk), copy);
+	return bind_body(ctx, READ(socket, sk), copy);
 }
 
 /* mptcp_bind(sock, address, length) binds the first subflow.
@@ -108,7 +108,7 @@ static __always_inline int bound(void *ctx, struct socket *socket, int result, c
  * other, the kprobes below see the inner one only.) */
 static __always_inline bool is_subflow(struct socket *socket)
 {
-	struct sock *sk = BPF_CORE_READ(socket, sk);
+	struct sock *sk = READ(socket, sk);
 
 	return protocol_of(sk) == IPPROTO_TCP && socket_flags(sk) == WIRE_SOCKET_MPTCP;
 }

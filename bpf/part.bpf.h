@@ -5,8 +5,8 @@
 
 static __always_inline int tell_part(void *ctx, __u32 of, __u32 part, struct path *path)
 {
-	struct vfsmount *vfsmount = BPF_CORE_READ(path, mnt);
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
+	struct vfsmount *vfsmount = READ(path, mnt);
+	struct dentry *dentry = READ(path, dentry);
 	struct mount *mnt = mount_of(vfsmount);
 	struct path_part *rec;
 	struct pool_row *row;
@@ -25,16 +25,16 @@ static __always_inline int tell_part(void *ctx, __u32 of, __u32 part, struct pat
 		rec->pad0 = 0;
 		__builtin_memset(&rec->path, 0, 3 * sizeof(rec->path));
 		/* A mount that is nowhere yet has no path, but what it was made of. */
-		if (part == WIRE_PART_SOURCE && BPF_CORE_READ(mnt, mnt_parent) == mnt) {
-			at = put_pool_text(row, at, sizeof(*rec), &rec->text, BPF_CORE_READ(mnt, mnt_devname), false,
+		if (part == WIRE_PART_SOURCE && READ(mnt, mnt_parent) == mnt) {
+			at = put_pool_text(row, at, sizeof(*rec), &rec->text, READ(mnt, mnt_devname), false,
 					   TEXT_BYTES);
 		} else {
 			at = put_pool_path(row, at, sizeof(*rec), &rec->path, vfsmount, dentry, &rec->hdr.incomplete,
 					   WIRE_MISSING_MOUNT_PATHS, WIRE_CUT_MOUNT_TARGET);
 		}
 		if (part == WIRE_PART_SOURCE)
-			at = put_pool_text(row, at, sizeof(*rec), &rec->fstype,
-					   BPF_CORE_READ(vfsmount, mnt_sb, s_type, name), false, TYPE_BYTES);
+			at = put_pool_text(row, at, sizeof(*rec), &rec->fstype, READ(vfsmount, mnt_sb, s_type, name),
+					   false, TYPE_BYTES);
 		end_event(ctx, &activity, &rec->hdr, sizeof(*rec), at);
 	}
 	give_back(row);

@@ -122,17 +122,17 @@ __weak __noinline int walk_stride(__u32 row)
 		struct dentry *parent;
 
 		if (dentry == root) {
-			struct mount *up = BPF_CORE_READ(mnt, mnt_parent);
+			struct mount *up = READ(mnt, mnt_parent);
 
 			if (up == mnt || !up)
 				return 0;
-			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			dentry = READ(mnt, mnt_mountpoint);
 			mnt = up;
-			root = BPF_CORE_READ(mnt, mnt.mnt_root);
+			root = READ(mnt, mnt.mnt_root);
 			continue;
 		}
-		parent = BPF_CORE_READ(dentry, d_parent);
-		if (!put_component(&r->walk, r->bytes, PATH_LIMIT, BPF_CORE_READ(dentry, d_name.name)))
+		parent = READ(dentry, d_parent);
+		if (!put_component(&r->walk, r->bytes, PATH_LIMIT, READ(dentry, d_name.name)))
 			return 0;
 		/* Its own parent, yet not the root of a mount: a file that never had a place (memfd). */
 		if (parent == dentry)
@@ -166,7 +166,7 @@ __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 	mnt = mount_of((void *)vfsmount);
 	r->walk.dentry = dentry;
 	r->walk.mnt = (__u64)mnt;
-	r->walk.root = (__u64)BPF_CORE_READ(mnt, mnt.mnt_root);
+	r->walk.root = (__u64)READ(mnt, mnt.mnt_root);
 	begin_walk(&r->walk, 0);
 	for (int i = 0; i < LEAPS; i++) {
 		if (!walk_leap(row))

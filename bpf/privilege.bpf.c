@@ -7,20 +7,20 @@
 
 static __always_inline void fill_credentials(struct wire_credentials *out, const struct cred *cred)
 {
-	out->uid = BPF_CORE_READ(cred, euid.val);
-	out->gid = BPF_CORE_READ(cred, egid.val);
-	out->ruid = BPF_CORE_READ(cred, uid.val);
-	out->rgid = BPF_CORE_READ(cred, gid.val);
-	out->suid = BPF_CORE_READ(cred, suid.val);
-	out->sgid = BPF_CORE_READ(cred, sgid.val);
-	out->fsuid = BPF_CORE_READ(cred, fsuid.val);
-	out->fsgid = BPF_CORE_READ(cred, fsgid.val);
+	out->uid = READ(cred, euid.val);
+	out->gid = READ(cred, egid.val);
+	out->ruid = READ(cred, uid.val);
+	out->rgid = READ(cred, gid.val);
+	out->suid = READ(cred, suid.val);
+	out->sgid = READ(cred, sgid.val);
+	out->fsuid = READ(cred, fsuid.val);
+	out->fsgid = READ(cred, fsgid.val);
 	out->cap_effective = read_capabilities(cred, cap_effective);
 	out->cap_permitted = read_capabilities(cred, cap_permitted);
 	out->cap_inheritable = read_capabilities(cred, cap_inheritable);
 	out->cap_bounding = read_capabilities(cred, cap_bset);
 	out->cap_ambient = read_capabilities(cred, cap_ambient);
-	out->groups = (__u64)BPF_CORE_READ(cred, group_info);
+	out->groups = (__u64)READ(cred, group_info);
 }
 
 /* Two of them are different. By numbers, not by members: of fourteen branches the verifier would look at every
@@ -137,11 +137,11 @@ static __always_inline int commit_body(void *ctx, const struct cred *cred)
 
 	if (!current_in_scope())
 		return 0;
-	before = BPF_CORE_READ(task, real_cred);
+	before = READ(task, real_cred);
 	if (!are_other(before, cred))
 		return 0;
 	return tell_credentials(ctx, &lifecycle, WIRE_SET_CREDENTIALS, NULL, before, cred,
-				BPF_CORE_READ(cred, user_ns, ns.inum));
+				READ(cred, user_ns, ns.inum));
 }
 #define COMMIT(ARG) commit_body(ctx, (const struct cred *)ARG(0))
 ON_ENTRY(privilege_set_credentials, commit_creds, COMMIT)
@@ -173,7 +173,7 @@ static __always_inline int credentials_begin(__u32 kind)
 
 	if (!current_in_scope())
 		return 0;
-	fill_credentials(&now, BPF_CORE_READ(task, real_cred));
+	fill_credentials(&now, READ(task, real_cred));
 	bpf_map_update_elem(&credentials_before, &key, &now, BPF_ANY);
 	return 0;
 }
@@ -183,7 +183,7 @@ static __always_inline int credentials_end(void *ctx, void *buffer, __u32 kind, 
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = call_key(kind);
 	struct wire_credentials *before = bpf_map_lookup_elem(&credentials_before, &key);
-	const struct cred *cred = BPF_CORE_READ(task, real_cred);
+	const struct cred *cred = READ(task, real_cred);
 	struct wire_credentials old;
 
 	if (!before)

@@ -228,22 +228,21 @@ static __always_inline int script_body(void *ctx, struct linux_binprm *bprm, con
 	__u64 len;
 
 	bpf_probe_read_kernel(start, sizeof(start), (void *)bprm + bpf_core_field_offset(struct linux_binprm, buf));
-	if (start[0] != '#' || start[1] != '!' || already_done(BPF_CORE_READ(task, pid), WIRE_EXEC_SCRIPT, copy) ||
+	if (start[0] != '#' || start[1] != '!' || already_done(READ(task, pid), WIRE_EXEC_SCRIPT, copy) ||
 	    !in_scope(task, false))
 		return 0;
-	mark_done(BPF_CORE_READ(task, pid), WIRE_EXEC_SCRIPT, copy);
+	mark_done(READ(task, pid), WIRE_EXEC_SCRIPT, copy);
 	s = scratch_of(&script_scratch, copy);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_EXEC_SCRIPT))
 		return 0;
-	file = BPF_CORE_READ(bprm, file);
-	s->rec.tid = BPF_CORE_READ(task, pid);
-	s->rec.first = BPF_CORE_READ(bprm, filename) == BPF_CORE_READ(bprm, interp);
-	s->rec.inode = BPF_CORE_READ(file, f_inode, i_ino);
-	s->rec.dev = BPF_CORE_READ(file, f_inode, i_sb, s_dev);
+	file = READ(bprm, file);
+	s->rec.tid = READ(task, pid);
+	s->rec.first = READ(bprm, filename) == READ(bprm, interp);
+	s->rec.inode = READ(file, f_inode, i_ino);
+	s->rec.dev = READ(file, f_inode, i_sb, s_dev);
 	s->rec.pad0 = 0;
-	len = put_path(s->tail, path_row_of(PATH_OF_SCRIPT, copy), BPF_CORE_READ(file, f_path.mnt),
-		       BPF_CORE_READ(file, f_path.dentry), &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS,
-		       WIRE_MISSING_SCRIPTS);
+	len = put_path(s->tail, path_row_of(PATH_OF_SCRIPT, copy), READ(file, f_path.mnt), READ(file, f_path.dentry),
+		       &s->rec.hdr.incomplete, WIRE_MISSING_SCRIPTS, WIRE_MISSING_SCRIPTS);
 	opaque(len);
 	if (len > PATH_BYTES)
 		return 0;
@@ -341,7 +340,7 @@ SEC("kprobe/finalize_exec")
 int process_exec__kprobe(struct pt_regs *ctx)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	__u32 tgid = BPF_CORE_READ(task, tgid);
+	__u32 tgid = READ(task, tgid);
 	__u32 *thread = bpf_map_lookup_elem(&exec_threads, &tgid);
 
 	return exec_body(ctx, task, thread ? *thread : tgid, (void *)PT_REGS_PARM1(ctx), false, 0);

@@ -184,12 +184,12 @@ static __always_inline bool scalar_drop_current(__u16 kind)
 	if (!state)
 		return false;
 	if (state & WIRE_RULES_ASK_USER)
-		users = BPF_CORE_READ(task, real_cred, euid.val) | (__u64)task_login_uid(task) << 32;
+		users = READ(task, real_cred, euid.val) | (__u64)task_login_uid(task) << 32;
 	if (state & WIRE_RULES_ASK_CGROUP)
-		cgroup = BPF_CORE_READ(task_cgroup(task), kn, id);
+		cgroup = READ(task_cgroup(task), kn, id);
 	if (state & WIRE_RULES_ASK_IMAGE) {
-		pid = BPF_CORE_READ(task, tgid);
-		start_ns = BPF_CORE_READ(task, group_leader, start_boottime);
+		pid = READ(task, tgid);
+		start_ns = READ(task, group_leader, start_boottime);
 	}
 	return scalar_drop(kind | NO_PORTS, users, cgroup, pid, start_ns);
 }

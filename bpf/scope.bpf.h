@@ -21,12 +21,12 @@ struct {
 
 static __always_inline bool cgroup_in_scope(struct task_struct *task)
 {
-	struct cgroup *cgroup = BPF_CORE_READ(task, cgroups, dfl_cgrp);
+	struct cgroup *cgroup = READ(task, cgroups, dfl_cgrp);
 
 #ifdef NIGHTJAR_LEGACY
 	/* What a cgroup knows of its ancestors has another meaning before 5.5: so up to 16 levels below the given
 	 * one. */
-	struct kernfs_node *node = BPF_CORE_READ(cgroup, kn);
+	struct kernfs_node *node = READ(cgroup, kn);
 	__u64 wanted = scope_cgroup;
 
 #define LEVEL_UP                                \
@@ -38,7 +38,7 @@ static __always_inline bool cgroup_in_scope(struct task_struct *task)
 	FOUR_LEVELS_UP FOUR_LEVELS_UP FOUR_LEVELS_UP FOUR_LEVELS_UP LOOP_END;
 	return node && kernfs_id(node) == wanted;
 #else
-	if (BPF_CORE_READ(cgroup, level) < (int)scope_cgroup_level)
+	if (READ(cgroup, level) < (int)scope_cgroup_level)
 		return false;
 	return cgroup_ancestor_id(cgroup, scope_cgroup_level) == scope_cgroup;
 #endif
@@ -96,8 +96,7 @@ static __always_inline bool exec_in_scope(struct task_struct *task, const bool d
 {
 	if (in_scope(task, direct))
 		return true;
-	if (scope_mode != WIRE_SCOPE_TREE || scope_entry(task, direct) ||
-	    !scope_entry(BPF_CORE_READ(task, real_parent), false))
+	if (scope_mode != WIRE_SCOPE_TREE || scope_entry(task, direct) || !scope_entry(READ(task, real_parent), false))
 		return false;
 	enter_scope(task, direct);
 	return true;

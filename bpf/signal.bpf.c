@@ -31,17 +31,17 @@ static __always_inline bool is_from_process(void *info)
 		return true;
 	if ((__u64)info <= SEND_SIG_PRIV)
 		return false;
-	code = BPF_CORE_READ((struct kernel_siginfo *)info, si_code);
+	code = READ((struct kernel_siginfo *)info, si_code);
 	return code == SI_USER || code == SI_QUEUE || code == SI_TKILL;
 }
 
 static __always_inline bool has_handler(struct task_struct *target, int sig)
 {
-	struct sighand_struct *hand = BPF_CORE_READ(target, sighand);
+	struct sighand_struct *hand = READ(target, sighand);
 	struct k_sigaction *action = (void *)hand + bpf_core_field_offset(struct sighand_struct, action) +
 				     (__u64)(sig - 1) * bpf_core_type_size(struct k_sigaction);
 
-	return BPF_CORE_READ(action, sa.sa_handler) != 0;
+	return READ(action, sa.sa_handler) != 0;
 }
 
 static __always_inline int kill_body(void *ctx, int sig, void *info, struct task_struct *target, int result,
@@ -54,11 +54,10 @@ static __always_inline int kill_body(void *ctx, int sig, void *info, struct task
 	if (sig < 1 || sig > 64 || (HARMLESS & BIT_OF(sig)) ||
 	    (result != TRACE_SIGNAL_DELIVERED && result != TRACE_SIGNAL_LOSE_INFO) || !is_from_process(info))
 		return 0;
-	if (already_done(BPF_CORE_READ(sender, pid), WIRE_KILL, copy) || !current_in_scope())
+	if (already_done(READ(sender, pid), WIRE_KILL, copy) || !current_in_scope())
 		return 0;
-	mark_done(BPF_CORE_READ(sender, pid), WIRE_KILL, copy);
-	if (has_handler(target, sig) &&
-	    (!(ASKING & BIT_OF(sig)) || BPF_CORE_READ(sender, tgid) == BPF_CORE_READ(target, tgid)))
+	mark_done(READ(sender, pid), WIRE_KILL, copy);
+	if (has_handler(target, sig) && (!(ASKING & BIT_OF(sig)) || READ(sender, tgid) == READ(target, tgid)))
 		return 0;
 	row = take_row(WIRE_KILL);
 	if (!row)

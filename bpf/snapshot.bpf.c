@@ -9,7 +9,7 @@ SCRATCH(snapshot_scratch, struct exec_scratch);
 /* The cgroup's path goes before, in a record of its own: here every time, the reader keeps one. */
 static __always_inline void write_cgroup(struct seq_file *seq, struct task_struct *task, struct wire_task *out)
 {
-	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	struct kernfs_node *node = READ(task_cgroup(task), kn);
 	struct cgroup_row *s;
 	__u32 record;
 	__u64 size;
@@ -40,11 +40,10 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	bool self;
 	__u64 at;
 
-	if (!task || BPF_CORE_READ(task, pid) != BPF_CORE_READ(task, tgid) || !BPF_CORE_READ(task, mm) ||
-	    (BPF_CORE_READ(task, flags) & PF_KTHREAD))
+	if (!task || READ(task, pid) != READ(task, tgid) || !READ(task, mm) || (READ(task, flags) & PF_KTHREAD))
 		return 0;
 	/* The reader of the iterator is the agent: it learns who it is, whatever the scope. */
-	self = BPF_CORE_READ(task, tgid) == (int)(bpf_get_current_pid_tgid() >> 32);
+	self = READ(task, tgid) == (int)(bpf_get_current_pid_tgid() >> 32);
 	if (!self && !in_scope(task, false))
 		return 0;
 	s = scratch_of(&snapshot_scratch, 0);

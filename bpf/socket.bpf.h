@@ -21,6 +21,13 @@ static __always_inline void put_ipv4(__u8 *to, __u32 address)
 	*(__u32 *)(to + 12) = address;
 }
 
+/* From the kernel's memory. */
+static __always_inline void put_ipv6(__u8 *to, const void *from)
+{
+	*(__u64 *)to = READ_AT(__u64, from);
+	*(__u64 *)(to + 8) = READ_AT(__u64, from + 8);
+}
+
 /* In two steps: the compiler would take sixteen. */
 static __always_inline void put_ip(__u8 *to, const __u8 *from)
 {
@@ -46,32 +53,32 @@ static __always_inline __u32 version_of(const __u8 *ip)
 /* The port is that of inet_sock: the other one (skc_num) is given back before the last change of state. */
 static __always_inline __u32 put_local(__u8 *ip, struct sock *sk)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		bpf_probe_read_kernel(ip, 16, &sk->__sk_common.skc_v6_rcv_saddr);
+	if (READ(sk, __sk_common.skc_family) == AF_INET6)
+		put_ipv6(ip, &sk->__sk_common.skc_v6_rcv_saddr);
 	else
-		put_ipv4(ip, BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr));
-	return bpf_ntohs(BPF_CORE_READ((struct inet_sock *)sk, inet_sport));
+		put_ipv4(ip, READ(sk, __sk_common.skc_rcv_saddr));
+	return bpf_ntohs(READ((struct inet_sock *)sk, inet_sport));
 }
 
 static __always_inline __u32 put_remote(__u8 *ip, struct sock *sk)
 {
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		bpf_probe_read_kernel(ip, 16, &sk->__sk_common.skc_v6_daddr);
+	if (READ(sk, __sk_common.skc_family) == AF_INET6)
+		put_ipv6(ip, &sk->__sk_common.skc_v6_daddr);
 	else
-		put_ipv4(ip, BPF_CORE_READ(sk, __sk_common.skc_daddr));
-	return bpf_ntohs(BPF_CORE_READ(sk, __sk_common.skc_dport));
+		put_ipv4(ip, READ(sk, __sk_common.skc_daddr));
+	return bpf_ntohs(READ(sk, __sk_common.skc_dport));
 }
 
 static __always_inline bool is_internet(struct sock *sk)
 {
-	__u16 family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	__u16 family = READ(sk, __sk_common.skc_family);
 
 	return family == AF_INET || family == AF_INET6;
 }
 
 static __always_inline __u32 netns_of(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	return READ(sk, __sk_common.skc_net.net, ns.inum);
 }
 
 static __always_inline __u32 protocol_of(struct sock *sk)
@@ -85,7 +92,7 @@ static __always_inline __u64 cookie_of(struct sock *sk, struct sock *typed)
 {
 	if (typed && socket_cookies)
 		return bpf_get_socket_cookie(typed);
-	return BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	return READ(sk, __sk_common.skc_cookie.counter);
 }
 
 /* NULL: the file is no socket. */
@@ -93,10 +100,10 @@ static __always_inline struct sock *sock_of_file(struct file *file)
 {
 	struct socket *socket;
 
-	if ((BPF_CORE_READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
+	if ((READ(file, f_inode, i_mode) & S_IFMT) != S_IFSOCK)
 		return NULL;
-	socket = BPF_CORE_READ(file, private_data);
-	return BPF_CORE_READ(socket, sk);
+	socket = READ(file, private_data);
+	return READ(socket, sk);
 }
 
 /* A pointer as a number: with what the verifier knows to be one, nothing can be calculated, and no function called. */
@@ -120,13 +127,13 @@ static __always_inline void not_counted(struct net_connection *rec)
 static __always_inline struct sock *sock_of_descriptor(__u64 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files = BPF_CORE_READ(table, fd);
-	struct file *file = NULL;
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **files = READ(table, fd);
+	struct file *file;
 
-	if (fd >= BPF_CORE_READ(table, max_fds))
+	if (fd >= READ(table, max_fds))
 		return NULL;
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
+	file = READ_AT(struct file *, files + fd);
 	return file ? sock_of_file(file) : NULL;
 }
 

@@ -33,12 +33,7 @@ struct pt_regs___arm64 {
 
 /* An argument of a system call, from the registers that its function was given. Their layout is ABI, hence no CO-RE
  * (whose names for them differ between the kernel's and the user's headers). */
-#define SAVED_REGISTER(regs, type, member)                                                                         \
-	({                                                                                                         \
-		unsigned long value_ = 0;                                                                          \
-		bpf_probe_read_kernel(&value_, sizeof(value_), (void *)(regs) + __builtin_offsetof(type, member)); \
-		value_;                                                                                            \
-	})
+#define SAVED_REGISTER(regs, type, member) READ_AT(unsigned long, (void *)(regs) + __builtin_offsetof(type, member))
 #if defined(__TARGET_ARCH_x86)
 #define SYSCALL_PARM1(regs) SAVED_REGISTER(regs, struct pt_regs, rdi)
 #define SYSCALL_PARM2(regs) SAVED_REGISTER(regs, struct pt_regs, rsi)
@@ -82,7 +77,7 @@ static __always_inline struct arguments arguments_of(__u64 registers)
 	struct pt_regs___arm64 *regs = (void *)registers;
 
 	bpf_probe_read_kernel(&a, sizeof(a), (void *)registers); /* struct pt_regs begins with them */
-	a.args[0] = BPF_CORE_READ(regs, orig_x0);                /* at its end the result stands in the first's place */
+	a.args[0] = READ(regs, orig_x0);                         /* at its end the result stands in the first's place */
 #endif
 	return a;
 }
@@ -100,7 +95,7 @@ static __always_inline __u64 number_of_ending_call(struct call_exits *ctx)
 #else
 	struct pt_regs___arm64 *regs = (void *)ctx->registers;
 
-	return (__u64)BPF_CORE_READ(regs, syscallno);
+	return (__u64)READ(regs, syscallno);
 #endif
 }
 
@@ -116,14 +111,12 @@ static __always_inline bool is_compat(void)
 		status = task->thread_info.status;
 	} else {
 		task = (void *)bpf_get_current_task();
-		status = BPF_CORE_READ(task, thread_info.status);
+		status = READ(task, thread_info.status);
 	}
 	return status & 2; /* TS_COMPAT, arch/x86/include/asm/thread_info.h */
 #else
-	unsigned long flags = 0;
-
-	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)bpf_get_current_task());
-	return flags & (1UL << 22); /* TIF_32BIT, first member of struct thread_info, first of struct task_struct */
+	return READ_AT(unsigned long, bpf_get_current_task()) &
+	       (1UL << 22); /* TIF_32BIT, first member of struct thread_info, first of struct task_struct */
 #endif
 }
 
@@ -132,12 +125,11 @@ static __always_inline bool is_compat(void)
 static __always_inline struct file *file_of(__s32 fd)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file **files, *file = NULL;
+	struct fdtable *table = READ(task, files, fdt);
+	struct file **files;
 
-	if (fd < 0 || (__u32)fd >= BPF_CORE_READ(table, max_fds))
+	if (fd < 0 || (__u32)fd >= READ(table, max_fds))
 		return NULL;
-	files = BPF_CORE_READ(table, fd);
-	bpf_probe_read_kernel(&file, sizeof(file), files + fd);
-	return file;
+	files = READ(table, fd);
+	return READ_AT(struct file *, files + fd);
 }

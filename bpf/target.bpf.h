@@ -6,9 +6,9 @@
 
 static __always_inline void fill_target(struct wire_target *out, struct task_struct *task)
 {
-	struct task_struct *leader = BPF_CORE_READ(task, group_leader);
+	struct task_struct *leader = READ(task, group_leader);
 
-	out->pid = BPF_CORE_READ(task, tgid);
+	out->pid = READ(task, tgid);
 	out->start_ns = start_ns_of(leader, false);
 	out->pad0 = 0;
 	__builtin_memset(out->comm, 0, sizeof(out->comm));
@@ -22,7 +22,7 @@ static __always_inline void fill_target_by_number(struct wire_target *out, __u32
 	struct pid *pid = pid_of(task);
 
 	__builtin_memset(out, 0, sizeof(*out));
-	if (BPF_CORE_READ(pid, level) == 0)
+	if (READ(pid, level) == 0)
 		out->pid = number;
 	else
 		*incomplete |= WIRE_MISSING_TARGET;

@@ -13,12 +13,12 @@ static __always_inline struct innermost_pid innermost_pid_of(struct task_struct 
 {
 	struct innermost_pid result = {};
 	struct pid *pid = pid_of(task);
-	__u32 level = BPF_CORE_READ(pid, level);
+	__u32 level = READ(pid, level);
 	struct upid *upid = (void *)pid + bpf_core_field_offset(struct pid, numbers) +
 			    (__u64)level * bpf_core_type_size(struct upid);
 
-	result.nr = BPF_CORE_READ(upid, nr);
-	result.ns = BPF_CORE_READ(upid, ns, ns.inum);
+	result.nr = READ(upid, nr);
+	result.ns = READ(upid, ns, ns.inum);
 	return result;
 }
 
@@ -27,7 +27,7 @@ static __always_inline __u32 signal_pid_nr(struct task_struct *task, int type)
 {
 	struct pid *pid = signal_pid(task, type);
 
-	return pid ? BPF_CORE_READ(pid, numbers[0].nr) : 0;
+	return pid ? READ(pid, numbers[0].nr) : 0;
 }
 
 static __always_inline void fill_namespaces(struct wire_namespaces *out, struct task_struct *task, __u32 pid_ns,
@@ -104,7 +104,7 @@ static __always_inline __u32 walk_kernfs(volatile struct path_walk *walk, __u8 *
 		struct kernfs_node *parent = kernfs_parent(node);
 
 		STOP_UNLESS(parent);
-		STOP_UNLESS(put_component(walk, base, limit, BPF_CORE_READ(node, name)));
+		STOP_UNLESS(put_component(walk, base, limit, READ(node, name)));
 		node = parent;
 	}
 	LOOP_END;
@@ -117,7 +117,7 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 					struct task_struct *task)
 {
 	struct cgroup_row *s = scratch_of(&cgroup_scratch, 0);
-	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	struct kernfs_node *node = READ(task_cgroup(task), kn);
 	__u64 id = kernfs_id(node);
 	__u32 one = 1;
 	__u64 lost;
@@ -186,7 +186,7 @@ __weak __noinline int walk_kernfs(__u32 row)
 	for (int i = 0; i < CGROUP_STRIDE; i++) {
 		struct kernfs_node *parent = kernfs_parent(node);
 
-		if (!parent || !put_component(&s->walk, s->tail, CGROUP_PATH_LIMIT, BPF_CORE_READ(node, name)))
+		if (!parent || !put_component(&s->walk, s->tail, CGROUP_PATH_LIMIT, READ(node, name)))
 			return 0;
 		node = parent;
 	}
@@ -253,7 +253,7 @@ __weak __noinline __u32 make_cgroup_record(__u64 of_node, __u64 time_ns, __u32 c
  * that the cgroup is seen; else 0. */
 static __always_inline __u32 begin_cgroup(struct wire_header *hdr, struct wire_task *out, struct task_struct *task)
 {
-	struct kernfs_node *node = BPF_CORE_READ(task_cgroup(task), kn);
+	struct kernfs_node *node = READ(task_cgroup(task), kn);
 	__u64 id = kernfs_id(node);
 	__u32 record;
 

@@ -42,7 +42,7 @@ static __always_inline struct sock *tcp_of(struct sock *sk)
 	__u32 protocol = protocol_of(sk);
 
 	if (protocol == IPPROTO_MPTCP && bpf_core_type_exists(struct mptcp_sock))
-		sk = BPF_CORE_READ((struct mptcp_sock *)sk, first);
+		sk = READ((struct mptcp_sock *)sk, first);
 	else if (protocol != IPPROTO_TCP)
 		return NULL;
 	return sk;
@@ -52,7 +52,7 @@ static __always_inline __u32 socket_flags(struct sock *sk)
 {
 	struct tcp_sock *tp = (void *)sk;
 
-	if (bpf_core_field_exists(struct tcp_sock, is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
+	if (bpf_core_field_exists(struct tcp_sock, is_mptcp) && READ(tp, is_mptcp))
 		return WIRE_SOCKET_MPTCP;
 	return 0;
 }
@@ -84,7 +84,7 @@ static __always_inline __u32 put_connection(struct net_connection *rec, struct s
 	rec->cookie = cookie;
 	rec->start_ns = direction ? rec->hdr.time_ns : 0;
 	rec->netns = netns_of(sk);
-	rec->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	rec->family = READ(sk, __sk_common.skc_family);
 	rec->transport = IPPROTO_TCP;
 	rec->flags = socket_flags(sk);
 	rec->direction = direction;
@@ -174,9 +174,9 @@ static __always_inline int connect_begins(void *ctx, struct sock *sk, struct soc
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct net_connection *rec;
 
-	if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_CONNECT, copy) || !in_scope(task, false))
+	if (already_done(READ(task, pid), WIRE_NET_CONNECT, copy) || !in_scope(task, false))
 		return 0;
-	mark_done(BPF_CORE_READ(task, pid), WIRE_NET_CONNECT, copy);
+	mark_done(READ(task, pid), WIRE_NET_CONNECT, copy);
 	rec = new_connection(ctx, sk, cookie_of(sk, typed), WIRE_EGRESS, WIRE_CONNECTING, copy);
 	if (rec)
 		remember(sk, rec);
@@ -268,10 +268,10 @@ static __always_inline struct net_connection *closed_by_task(void *ctx, struct s
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = (__u64)sk;
 
-	if ((BPF_CORE_READ(task, flags) & PF_KTHREAD) || !in_scope(task, false))
+	if ((READ(task, flags) & PF_KTHREAD) || !in_scope(task, false))
 		return rec;
 	if (rec) {
-		if (rec->task.pid != (__u32)BPF_CORE_READ(task, tgid))
+		if (rec->task.pid != (__u32)READ(task, tgid))
 			change_owner(ctx, rec, sk, copy);
 		return rec;
 	}
@@ -286,7 +286,7 @@ static __always_inline int ends(void *ctx, struct sock *sk, struct net_connectio
 				const int copy)
 {
 	__u64 key = (__u64)sk;
-	int error = BPF_CORE_READ(sk, sk_err);
+	int error = READ(sk, sk_err);
 
 	if (before == TCP_CLOSE || before == TCP_LISTEN)
 		return 0;
@@ -294,9 +294,9 @@ static __always_inline int ends(void *ctx, struct sock *sk, struct net_connectio
 	if (!error && (before == TCP_ESTABLISHED || before == TCP_CLOSE_WAIT)) {
 		struct task_struct *task = (void *)bpf_get_current_task();
 
-		if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_CLOSE, copy))
+		if (already_done(READ(task, pid), WIRE_NET_CLOSE, copy))
 			return 0;
-		mark_done(BPF_CORE_READ(task, pid), WIRE_NET_CLOSE, copy);
+		mark_done(READ(task, pid), WIRE_NET_CLOSE, copy);
 		rec = closed_by_task(ctx, sk, rec, typed, copy);
 	}
 	if (!rec)
@@ -322,7 +322,7 @@ static __always_inline int put_endpoint(struct net_endpoint *rec, struct sock *s
 	rec->cookie = cookie;
 	rec->port = put_local(rec->ip, sk);
 	rec->netns = netns_of(sk);
-	rec->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	rec->family = READ(sk, __sk_common.skc_family);
 	rec->transport = protocol_of(sk);
 	rec->flags = rec->transport == IPPROTO_TCP ? socket_flags(sk) : 0;
 	rec->ip_version = version_of(rec->ip);
@@ -356,9 +356,9 @@ static __always_inline int listen_body(void *ctx, struct sock *sk, struct sock *
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 
-	if (already_done(BPF_CORE_READ(task, pid), WIRE_NET_LISTEN, copy) || !in_scope(task, false))
+	if (already_done(READ(task, pid), WIRE_NET_LISTEN, copy) || !in_scope(task, false))
 		return 0;
-	mark_done(BPF_CORE_READ(task, pid), WIRE_NET_LISTEN, copy);
+	mark_done(READ(task, pid), WIRE_NET_LISTEN, copy);
 	return send_endpoint(ctx, sk, cookie_of(sk, typed), WIRE_NET_LISTEN, copy);
 }
 
@@ -433,7 +433,7 @@ static __always_inline int accept_body(void *ctx, struct sock *sk, struct sock *
 		return 0;
 	remember(sk, rec);
 	key = (__u64)sk;
-	rec->state = BPF_CORE_READ(sk, __sk_common.skc_state);
+	rec->state = READ(sk, __sk_common.skc_state);
 	rec->duration_ns = WIRE_NOT_COUNTED;
 	not_counted(rec);
 	fill_ends(rec, sk);
@@ -442,7 +442,7 @@ static __always_inline int accept_body(void *ctx, struct sock *sk, struct sock *
 	if (rec->state == TCP_CLOSE) {
 		rec = bpf_map_lookup_elem(&connections, &key);
 		if (rec)
-			connection_ends(ctx, rec, sk, cookie, TCP_CLOSE, BPF_CORE_READ(sk, sk_err));
+			connection_ends(ctx, rec, sk, cookie, TCP_CLOSE, READ(sk, sk_err));
 		bpf_map_delete_elem(&connections, &key);
 	}
 	return 0;

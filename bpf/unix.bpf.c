@@ -24,14 +24,14 @@ static __always_inline int unix_connect_body(void *ctx, struct sock *sk, struct 
 	rec->cookie = cookie;
 	rec->netns = netns_of(sk);
 	rec->type = BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type);
-	pid = BPF_CORE_READ(with_peer, sk_peer_pid);
-	peer = BPF_CORE_READ(with_peer, sk_peer_cred);
-	rec->peer_pid = pid ? BPF_CORE_READ(pid, numbers[0].nr) : 0;
-	rec->peer_uid = BPF_CORE_READ(peer, euid.val);
-	rec->peer_gid = BPF_CORE_READ(peer, egid.val);
+	pid = READ(with_peer, sk_peer_pid);
+	peer = READ(with_peer, sk_peer_cred);
+	rec->peer_pid = pid ? READ(pid, numbers[0].nr) : 0;
+	rec->peer_uid = READ(peer, euid.val);
+	rec->peer_gid = READ(peer, egid.val);
 	__builtin_memset(rec->path, 0, sizeof(rec->path) + sizeof(rec->pad0));
-	address = BPF_CORE_READ((struct unix_sock *)named, addr);
-	len = BPF_CORE_READ(address, len) - sizeof(__u16); /* a name of no address is 0 - 2 bytes long: too long */
+	address = READ((struct unix_sock *)named, addr);
+	len = READ(address, len) - sizeof(__u16); /* a name of no address is 0 - 2 bytes long: too long */
 	opaque(len);
 	rec->path_bytes = 0;
 	if (len > UNIX_PATH_BYTES)
@@ -87,9 +87,9 @@ int unix_connect__exit_connect(struct call_exits *ctx)
 	if (!call_ends(&fd) || ctx->ret)
 		return 0;
 	sk = sock_of_descriptor(fd);
-	if (!sk || BPF_CORE_READ(sk, __sk_common.skc_family) != AF_UNIX)
+	if (!sk || READ(sk, __sk_common.skc_family) != AF_UNIX)
 		return 0;
-	peer = BPF_CORE_READ((struct unix_sock *)sk, peer);
+	peer = READ((struct unix_sock *)sk, peer);
 	if (!peer || BPF_CORE_READ_BITFIELD_PROBED(sk, sk_type) == SOCK_DGRAM)
 		return 0;
 	return unix_connect_body(ctx, sk, sk, peer, cookie_of(sk, NULL));

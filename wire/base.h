@@ -16,6 +16,9 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic error "-Wpadded"
 
+/* Marks the steps of bpf/read.bpf.h for src/agent/plain_loads.cpp. */
+#define WIRE_READ_STEP 0x4e4a0001
+
 /* Bytes [off, off + len) of the record that holds the slice; len 0: absent. */
 struct wire_slice {
 	__u32 off;

@@ -36,9 +36,10 @@ enum class Feature : std::uint8_t {
   probe_read_kernel,        ///< bpf_probe_read_kernel and its kin (5.5)
   mapped_arrays,            ///< arrays that user space maps, BPF_F_MMAPABLE (5.5)
   boot_clock,               ///< bpf_ktime_get_boot_ns (5.8)
+  plain_loads,              ///< bpf_rdonly_cast (6.2): kernel memory is read without calling a helper
 };
 
-inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::boot_clock) + 1;
+inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::plain_loads) + 1;
 
 NIGHTJAR_API std::string_view to_string(Feature feature);
 
@@ -49,9 +50,17 @@ NIGHTJAR_API Result<Feature> feature_from_string(std::string_view name);
 /// A probe's answer. Only yes and no are remembered; unknown is asked again.
 enum class Answer : std::uint8_t { yes, no, unknown };
 
+/// Ids in the kernel's BTF, for programs that read kernel memory by bpf_rdonly_cast and a load.
+struct PlainLoads {
+  std::uint32_t function = 0;  ///< bpf_rdonly_cast; 0: there is none
+  std::uint32_t eight_bytes =
+      0;  ///< a struct that begins with a 64-bit number, of which 1, 2, 4 or 8 bytes can be loaded
+};
+
 struct FeatureAnswer {
   Answer answer = Answer::unknown;
-  std::string why;  ///< for no and unknown: what the kernel said; "told to pretend" for a feature in `without`
+  std::string why;           ///< for no and unknown: what the kernel said; "told to pretend" for a feature in `without`
+  PlainLoads plain_loads{};  ///< for yes to that feature
 };
 
 /// Probes on demand, once a feature, and can be told to pretend that a feature is absent, so that every fallback can be

@@ -32,6 +32,7 @@ constexpr Feature all_features[] = {
     Feature::probe_read_kernel,
     Feature::mapped_arrays,
     Feature::boot_clock,
+    Feature::plain_loads,
 };
 
 std::string_view answer_word(Answer answer) {

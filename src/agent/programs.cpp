@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "agent/line_info.hpp"
+#include "agent/plain_loads.hpp"
 #include "agent/programs_file.hpp"
 
 // probes_object.S
@@ -396,9 +397,11 @@ const std::vector<std::string_view>& tier_names() {
   return names;
 }
 
-Result<ProgramBlueprint> probes_blueprint() {
+Result<ProgramBlueprint> probes_blueprint(const PlainLoads& plain_loads) {
   const std::span object(nightjar_probes_begin, nightjar_probes_end);
-  auto blueprint = ProgramBlueprint::from_bytes(without_line_info(object), "nightjar.bpf.o");
+  std::vector<std::byte> prepared = without_line_info(object);
+  if (plain_loads.function != 0) read_by_plain_loads(prepared, plain_loads);
+  auto blueprint = ProgramBlueprint::from_bytes(prepared, "nightjar.bpf.o");
   // Copied, the five megabytes in this executable's file need not stay in memory: they would be read again from it.
   const auto page = static_cast<std::uintptr_t>(sysconf(_SC_PAGESIZE));
   const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(object.data()) + page - 1) & ~(page - 1);

@@ -56,8 +56,8 @@ std::string_view event_of_program(std::string_view program);
 /// Every tier's name, best first.
 const std::vector<std::string_view>& tier_names();
 
-/// The BPF object inside this executable.
-Result<ProgramBlueprint> probes_blueprint();
+/// The BPF object inside this executable; its programs read kernel memory by plain loads where the kernel has them.
+Result<ProgramBlueprint> probes_blueprint(const PlainLoads& plain_loads = {});
 
 /// The last rung: programs for kernels from 4.14 on. They write into perf buffers only, so it is for all groups or for
 /// none.

@@ -86,6 +86,8 @@ void Sensor::tell_little_memory(std::uint64_t kernel_bytes, const LogSink& log) 
 
 Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
   tell_little_memory(0, log);  // the kernel may end this before it knows more
+  // What is large is loaded once and given back. malloc would begin to take it from the heap, where holes stay.
+  mallopt(M_MMAP_THRESHOLD, 1 << 20);
   features_ = Features(without_what_needs_btf(options.without));
   if (!features_.has(Feature::bpf))
     return Error(errc::unsupported, "this kernel has no bpf(2): " + features_.ask(Feature::bpf).why);
@@ -117,7 +119,7 @@ Result<> Sensor::load(const SensorOptions& options, const LogSink& log) {
 }
 
 Result<> Sensor::load_programs(const SensorOptions& options, const LogSink& log) {
-  const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint());
+  const ProgramBlueprint blueprint = NIGHTJAR_TRY(probes_blueprint(features_.ask(Feature::plain_loads).plain_loads));
   types_ = NIGHTJAR_TRY(KernelTypesSource::find(options, features_, blueprint));
   if (log) log(LogLevel::info, "kernel types: " + types_.told);
   auto loaded = load_groups(blueprint, options, log);

@@ -260,6 +260,26 @@ Result<> probe_preemptible_tracepoints(const KernelTypes& types) {
   return {};
 }
 
+/// Linux kernel commit a35b9af4ec2c ("bpf: Add a kfunc for generic type cast") (in v6.2).
+FeatureAnswer probe_plain_loads(const KernelTypes& types) {
+  const auto function = first_function(types, {"bpf_rdonly_cast"});
+  if (!function) return answer(function.error());
+  const std::uint32_t eight_bytes = types.structure("timespec64");
+  if (eight_bytes == 0) return answer(Error(errc::unsupported, "the kernel's BTF lacks struct timespec64"));
+  const std::array code{instruction(BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_get_current_task),
+                        instruction(BPF_ALU64 | BPF_MOV | BPF_X, 1, BPF_REG_0, 0, 0),
+                        instruction(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, static_cast<int>(eight_bytes)),
+                        instruction(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_KFUNC_CALL, 0, static_cast<int>(*function)),
+                        instruction(BPF_LDX | BPF_MEM | BPF_DW, 1, BPF_REG_0, 0, 0),
+                        instruction(BPF_LDX | BPF_MEM | BPF_H, 1, BPF_REG_0, 0, 0),
+                        set_zero(0),
+                        leave};
+  const auto loaded = load(code);
+  FeatureAnswer given = answer(loaded ? Result<>{} : Result<>(loaded.error()));
+  if (loaded) given.plain_loads = {.function = *function, .eight_bytes = eight_bytes};
+  return given;
+}
+
 std::map<Feature, FeatureAnswer> probe_typed() {
   std::map<Feature, FeatureAnswer> answers;
   auto types = KernelTypes::load();
@@ -271,6 +291,7 @@ std::map<Feature, FeatureAnswer> probe_typed() {
   ask(Feature::task_iterator, probe_task_iterator);
   ask(Feature::lsm, probe_lsm);
   ask(Feature::preemptible_tracepoints, probe_preemptible_tracepoints);
+  answers[Feature::plain_loads] = types ? probe_plain_loads(*types) : answer(types.error());
   return answers;
 }
 
@@ -312,6 +333,7 @@ std::map<Feature, FeatureAnswer> probe(Feature feature) {
     case Feature::task_iterator:
     case Feature::lsm:
     case Feature::preemptible_tracepoints:
+    case Feature::plain_loads:
       return probe_typed();
   }
   return {};

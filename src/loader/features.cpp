@@ -30,7 +30,8 @@ constexpr std::array<std::string_view, feature_count> names{"bpf",
                                                             "bounded_loops",
                                                             "probe_read_kernel",
                                                             "mapped_arrays",
-                                                            "boot_clock"};
+                                                            "boot_clock",
+                                                            "plain_loads"};
 
 /// As people and other tools call them.
 constexpr std::pair<std::string_view, Feature> aliases[] = {

@@ -29,6 +29,10 @@ std::uint32_t KernelTypes::function(const std::string& name) const {
   return id_or_zero(::btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_FUNC));
 }
 
+std::uint32_t KernelTypes::structure(const std::string& name) const {
+  return id_or_zero(::btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_STRUCT));
+}
+
 std::uint32_t KernelTypes::variable(const std::string& name) const {
   return id_or_zero(::btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_VAR));
 }

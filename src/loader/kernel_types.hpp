@@ -17,6 +17,8 @@ class KernelTypes {
 
   /// The id of function `name`, or 0.
   [[nodiscard]] std::uint32_t function(const std::string& name) const;
+  /// The id of struct `name`, or 0.
+  [[nodiscard]] std::uint32_t structure(const std::string& name) const;
   /// The id of typedef `name` (tracepoints are "btf_trace_NAME"), or 0.
   [[nodiscard]] std::uint32_t type_definition(const std::string& name) const;
   /// The id of per-CPU variable `name`, or 0.

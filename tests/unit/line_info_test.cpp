@@ -1,23 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/line_info.hpp"
 
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-
 #include <gtest/gtest.h>
 
 #include "agent/programs.hpp"
+#include "probes.hpp"
 
 namespace nightjar {
 namespace {
-
-std::vector<std::byte> probes() {
-  std::ifstream in(std::filesystem::read_symlink("/proc/self/exe").parent_path() / PROBES_FILE, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(in), {}};
-  const auto bytes = std::as_bytes(std::span(text));
-  return {bytes.begin(), bytes.end()};
-}
 
 TEST(LineInfo, is_left_out_and_nothing_else) {
   const auto whole = probes();
