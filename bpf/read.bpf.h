@@ -27,6 +27,7 @@
 #define ARROW(p, ...) ARROW_N(__VA_ARGS__, 4, 3, 2, 1)(p, __VA_ARGS__)
 
 #ifdef NIGHTJAR_LEGACY
+#define plain_loads 0
 #define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
 #define READ_AT(type, address)                                                           \
 	({                                                                               \
@@ -35,6 +36,9 @@
 		there_;                                                                  \
 	})
 #else
+/* The agent has rewritten the steps. */
+const volatile __u32 plain_loads __weak = 0;
+
 /* bpf_probe_read_kernel(&slot_, bytes, address_), and the load of what it wrote, in a shape that the agent knows. The
  * first instruction does nothing: it is the mark. */
 #define READ_STEP(bytes, bits, constraint)                                                                     \

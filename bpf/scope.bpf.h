@@ -94,9 +94,14 @@ static __always_inline bool fork_in_scope(struct task_struct *creator, struct ta
  * then, not all that the process and its children ever do: an exec takes it into the tree that its parent is in. */
 static __always_inline bool exec_in_scope(struct task_struct *task, const bool direct)
 {
-	if (in_scope(task, direct))
-		return true;
-	if (scope_mode != WIRE_SCOPE_TREE || scope_entry(task, direct) || !scope_entry(READ(task, real_parent), false))
+	struct wire_scope_entry *entry;
+
+	if (scope_mode != WIRE_SCOPE_TREE)
+		return in_scope(task, direct);
+	entry = scope_entry(task, direct);
+	if (entry)
+		return !entry->children_only;
+	if (!scope_entry(READ(task, real_parent), false))
 		return false;
 	enter_scope(task, direct);
 	return true;

@@ -89,7 +89,7 @@ static __always_inline struct arguments arguments_of(__u64 registers)
 static __always_inline __u64 number_of_ending_call(struct call_exits *ctx)
 {
 #if defined(__TARGET_ARCH_x86)
-	if (SHOWS_REGISTERS)
+	if (SHOWS_REGISTERS && !plain_loads)
 		return ((struct pt_regs___x86 *)bpf_task_pt_regs(bpf_get_current_task_btf()))->orig_ax;
 	return SAVED_REGISTER(ctx->registers, struct pt_regs, orig_rax);
 #else

@@ -102,6 +102,7 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.log_libbpf_debug = false;  // no command shows them
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{is_preemptible()});
+  constant(group, "plain_loads", std::uint32_t{features_.has(Feature::plain_loads)});
   constant(group, "sequence_base", sequence_base_);
   constant(group, "want_env", std::uint32_t{!options.environment.empty()});
   const std::uint64_t smallest =
