@@ -308,7 +308,7 @@ Encoder::Encoder(const std::vector<json::Named>& constants, Format format) {
 }
 
 const Passage* Encoder::shared(Plan steps) {
-  auto passage = std::make_unique<Passage>(std::move(steps));
+  auto passage = std::make_shared<const Passage>(std::move(steps));
   const auto found = std::ranges::find_if(passages_, [&](const auto& other) { return *other == *passage; });
   if (found != passages_.end()) return found->get();
   return passages_.emplace_back(std::move(passage)).get();

@@ -29,8 +29,8 @@ class Encoder {
   class Line;
   const Passage* shared(Plan steps);
 
-  std::vector<Plan> plans_;                         // in the order of all_events()
-  std::vector<std::unique_ptr<Passage>> passages_;  // most events have the same
+  std::vector<Plan> plans_;                               // in the order of all_events()
+  std::vector<std::shared_ptr<const Passage>> passages_;  // most events have the same
   PassageTexts texts_;
 };
 
