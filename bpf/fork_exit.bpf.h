@@ -7,6 +7,21 @@
 SHARED_SCRATCH(fork_scratch, struct process_fork);
 SHARED_SCRATCH(exit_scratch, struct process_exit);
 
+/* Most have those of the child: eight objects, far apart, that are not read twice. */
+static __always_inline void fill_creator_namespaces(struct process_fork *rec, struct task_struct *creator,
+						    struct task_struct *child, const bool direct)
+{
+	__u32 pid_ns = innermost_pid_of(creator).ns;
+
+	if (READ(creator, nsproxy) == KREAD(child, nsproxy)) {
+		rec->creator_ns = rec->task.ns;
+		rec->creator_ns.pid = pid_ns;
+		rec->creator_ns.user = READ(creator, real_cred, user_ns, ns.inum);
+	} else {
+		fill_namespaces(&rec->creator_ns, creator, pid_ns, false);
+	}
+}
+
 /* ---- fork: task_newtask(task, clone_flags), in copy_process, before the child runs ---- */
 
 static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64 clone_flags, const bool direct,
@@ -25,7 +40,7 @@ static __always_inline int fork_body(void *ctx, struct task_struct *child, __u64
 		return 0;
 	fill_task(&rec->task, child, direct);
 	fill_cgroup(ctx, &rec->hdr, &rec->task, child);
-	fill_namespaces(&rec->creator_ns, creator, innermost_pid_of(creator).ns, false);
+	fill_creator_namespaces(rec, creator, child, direct);
 	rec->clone_flags = clone_flags;
 	rec->creator_pid = READ(creator, tgid);
 	rec->pad0 = 0;
