@@ -1,4 +1,4 @@
-#SPDX - License - Identifier : Apache - 2.0
+# SPDX-License-Identifier: Apache-2.0
 """Measures contenders in interleaved pairs, and prints tables."""
 
 import argparse
@@ -67,8 +67,8 @@ def put_into(path, text):
 def progress(text):
     print(f"bench: {text}", file=sys.stderr, flush=True)
 
-#-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- - \
-    preparations
+
+# ------------------------------------------------------------------------------------------------------- preparations
 
 
 def first_tool(*names):
@@ -112,45 +112,60 @@ class Launcher:
     def __init__(self, work, folder):
         def become():
             try:
-                Path("/proc/self/loginuid")
-    .write_text(str(LOGIN_UID)) except OSError : pass #audit will be skipped,
-        and says why
+                Path("/proc/self/loginuid").write_text(str(LOGIN_UID))
+            except OSError:
+                pass  # audit will be skipped, and says why
 
-            self.process = subprocess
-                               .Popen([ str(work), "serve" ], stdin = subprocess.PIPE, stdout = subprocess.PIPE,
-                                      cwd = folder, start_new_session = True,
-                                      preexec_fn = become, ) self.pid = self.process
-                                                                            .pid
+        self.process = subprocess.Popen(
+            [str(work), "serve"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=become,
+        )
+        self.pid = self.process.pid
 
-                                                                        def run(self, name, count, copies)
-        : self.process.stdin.write(f "{name} {count} {copies}\n".encode()) self.process.stdin.flush() line =
-            self.process.stdout.readline() if not line : raise RuntimeError(f "the workload {name} ended") result =
-                json.loads(line) if not result
-                    .get("ok", True)
-        : raise RuntimeError(f "the workload {name} failed") return result
+    def run(self, name, count, copies):
+        self.process.stdin.write(f"{name} {count} {copies}\n".encode())
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the workload {name} ended")
+        result = json.loads(line)
+        if not result.get("ok", True):
+            raise RuntimeError(f"the workload {name} failed")
+        return result
 
-          def end(self)
-        : self.process.stdin.close() self.process.wait()
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
 
-#-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- - \
-    measuring
 
-              def calibrate(work, folder, seconds, workloads)
-        : ""
-          "How often each workload is done so that it takes about that long."
-          "" launcher = Launcher(work, folder) counts = {} try:
-        for
-          name in workloads : took = launcher.run(name, FIRST_GUESS[name], 1)["seconds"] counts[name] =
-                                  max(50, int(FIRST_GUESS[name] * seconds / max(took, 1e-3))) finally
-              : launcher.end() return counts
+# ------------------------------------------------------------------------------------------------------- measuring
 
-                    def
-                    session(contender, work, folder, counts, copies_list)
-              : ""
-                "One session of a contender: {(workload, copies): result}, and facts about it."
-                "" launcher =
-                                      Launcher(work, folder) results = {} facts = {} try : contender
-            .start(launcher.pid) try :
+
+def calibrate(work, folder, seconds, workloads):
+    """How often each workload is done so that it takes about that long."""
+    launcher = Launcher(work, folder)
+    counts = {}
+    try:
+        for name in workloads:
+            took = launcher.run(name, FIRST_GUESS[name], 1)["seconds"]
+            counts[name] = max(50, int(FIRST_GUESS[name] * seconds / max(took, 1e-3)))
+    finally:
+        launcher.end()
+    return counts
+
+
+def session(contender, work, folder, counts, copies_list):
+    """One session of a contender: {(workload, copies): result}, and facts about it."""
+    launcher = Launcher(work, folder)
+    results = {}
+    facts = {}
+    try:
+        contender.start(launcher.pid)
+        try:
             for name, count in counts.items():
                 for copies in copies_list:
                     before = contender.cpu()
@@ -176,7 +191,7 @@ def measure(contenders, work, folder, counts, copies_list, rounds, budget_s=15 *
     nothing = Contender()
     begin = time.monotonic()
     for number in range(rounds):
-#The first round is whole, however long it takes; no other begins late.
+        # The first round is whole, however long it takes; no other begins late.
         if number and (time.monotonic() - begin) * (number + 1) / number > budget_s:
             progress(f"{number} of {rounds} rounds: the next would end too late")
             break
@@ -220,11 +235,12 @@ def compare(pairs, key):
     more = [cost(with_it[key]) - cost(without[key]) for without, with_it in pairs]
     sensor = [with_it[key]["sensor"] / with_it[key]["operations"] * 1e6 for _, with_it in pairs]
     return {
-                    "rate" : summary(rate),
-                             "kept" : summary(kept) if kept else None,
-                                      "more_us" : summary(more),
-                                                  "sensor_us" : summary(sensor),
-                  }
+        "rate": summary(rate),
+        "kept": summary(kept) if kept else None,
+        "more_us": summary(more),
+        "sensor_us": summary(sensor),
+    }
+
 
 def run_count_delta(programs):
     return [p for p in programs if p.get("run_count", 0) > 0]
@@ -267,8 +283,9 @@ def program_sizes(contender, work, folder):
     """What the kernel holds for the sensor."""
     launcher = Launcher(work, folder)
     try:
-        contender
-      .start(launcher.pid) try : held = {}
+        contender.start(launcher.pid)
+        try:
+            held = {}
             for pid in contender.pids():
                 held.update(held_objects(pid))
         finally:
@@ -288,7 +305,8 @@ def sizes_of(held):
         "their memory, MB": f"{memory[0]:.1f}",
         "maps": len(maps),
         "their memory at most, MB": f"{memory[1]:.1f}",
-        }
+    }
+
 
 def burst(contender, work, folder):
     """BURST execs as fast as the machine can, on all CPUs: what was told, and what was lost."""
@@ -359,8 +377,8 @@ def crowd(contender, work, folder):
         launcher.end()
     return {"processes": made, "rss_mb": rss, "start_s": started, "told": facts.get("events", {})}
 
-#-- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- -- - \
-    telling
+
+# ------------------------------------------------------------------------------------------------------- telling
 
 
 def version_of(command):
@@ -493,9 +511,9 @@ def event_weight(facts):
             row["events"] += count
             row["bytes"] += told["bytes"][action]
     return {
-action: { "events" : row["events"], "bytes" : row["bytes"] / row["events"], "zstd" : "–" }
-        for
-          action, row in sorted(weight.items()) if row["events"] >= 20
+        action: {"events": row["events"], "bytes": row["bytes"] / row["events"], "zstd": "–"}
+        for action, row in sorted(weight.items())
+        if row["events"] >= 20
     }
 
 
@@ -574,7 +592,7 @@ def contenders_of(agent, empty):
         Nightjar("nightjar", "everything", agent),
         Nightjar("nightjar, others", "everything, of other processes", agent, others=True),
         Bpftrace(),
-#Last : since audit was on once, the kernel keeps a context for each new task until it is booted anew.
+        # Last: since audit was on once, the kernel keeps a context for each new task until it is booted anew.
         Auditd("auditd exec", "rules for execve, execveat", EXEC_RULES),
         Auditd("auditd", "rules for about what Nightjar tells", FULL_RULES),
     ]
@@ -584,8 +602,7 @@ def contenders_of(agent, empty):
 def run(options, folder):
     begin = time.monotonic()
     agent = find_agent(options.agent)
-    report = {
-  "machine" : machine(agent), "programs" : {}, "sizes" : {}, "weight" : {}}
+    report = {"machine": machine(agent), "programs": {}, "sizes": {}, "weight": {}}
     report.update(burst=None, storm=None, crowd=None)
     work, empty = build(folder)
     counts = calibrate(work, folder, options.seconds, options.workloads)
@@ -599,8 +616,7 @@ def run(options, folder):
     report["skipped"] = skipped
     report["ratios"] = {
         str(copies): [
-            {
-    "contender" : c.name, "workload" : w, "pairs" : len(pairs[c.name]), **compare(pairs[c.name], (w, copies))}
+            {"contender": c.name, "workload": w, "pairs": len(pairs[c.name]), **compare(pairs[c.name], (w, copies))}
             for c in contenders
             if pairs[c.name]
             for w in counts

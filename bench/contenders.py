@@ -1,4 +1,4 @@
-#SPDX - License - Identifier : Apache - 2.0
+# SPDX-License-Identifier: Apache-2.0
 """What the workloads are measured against: each starts, is ready, counts, and leaves nothing behind."""
 
 import json
@@ -34,7 +34,7 @@ def kernel_thread(name):
     """Its pid, or None."""
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
-    if comm.read_text().strip() == name and not (comm.parent / "cmdline").read_bytes():
+            if comm.read_text().strip() == name and not (comm.parent / "cmdline").read_bytes():
                 return int(comm.parent.name)
         except OSError:
             pass
@@ -75,61 +75,84 @@ class Contender:
         """Returns facts about the session: {} when there are none."""
         return {}
 
-def end_process(self, how = signal.SIGTERM)
-    : if self.process
-    and self.process.poll() is None : self.process.send_signal(how) try : self
-  .process.wait(timeout = 30) except subprocess.TimeoutExpired
-      : self.process.kill() self.process.wait() self.process = None
+    def end_process(self, how=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
 
-      def wait_for(condition, process, seconds, what)
-      : ""
-        "Polls: what is waited for here are other programs' files."
-        "" deadline = time.monotonic() + seconds while not condition()
-      : if process.poll() is not None : raise
-                                        Skipped(f "{what} ended with status {process.returncode}") if time.monotonic() >
-                      deadline
-      : process.kill() process.wait() raise Skipped(f "{what} was not ready within {seconds} s") time.sleep(0.01)
 
-            class Empty(Contender)
-      : name = "empty programs" what = "programs that do nothing on the same hooks, the whole machine: the floor"
+def wait_for(condition, process, seconds, what):
+    """Polls: what is waited for here are other programs' files."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if process.poll() is not None:
+            raise Skipped(f"{what} ended with status {process.returncode}")
+        if time.monotonic() > deadline:
+            process.kill()
+            process.wait()
+            raise Skipped(f"{what} was not ready within {seconds} s")
+        time.sleep(0.01)
 
-                                       def __init__(self, loader, program)
-      : super().__init__() self.command = [ str(loader), str(program) ]
 
-        def start(self, root_pid)
-      : begin = time.monotonic() self.process =
-            subprocess
-                .Popen(self.command, stdin = subprocess.PIPE, stdout = subprocess.PIPE,
-                       stderr = subprocess.DEVNULL) if self.process.stdout.readline() != b "ready\n"
-      : self.end_process() raise Skipped("this kernel refuses the empty programs") self.started =
-                time.monotonic() - begin
+class Empty(Contender):
+    name = "empty programs"
+    what = "programs that do nothing on the same hooks, the whole machine: the floor"
 
-                                   def stop(self)
-      : if not self.process : return {}
-told, _ = self.process.communicate(timeout = 30) status, self.process = self.process.returncode,
-      None if status != 0 : raise RuntimeError(f "the empty programs ended with status {status}") return {
-  "programs" : json.loads(told)
-}
+    def __init__(self, loader, program):
+        super().__init__()
+        self.command = [str(loader), str(program)]
 
-class Nightjar(Contender)
-    : ""
-      "Events go to a file, which is counted and removed."
-      ""
+    def start(self, root_pid):
+        begin = time.monotonic()
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        if self.process.stdout.readline() != b"ready\n":
+            self.end_process()
+            raise Skipped("this kernel refuses the empty programs")
+        self.started = time.monotonic() - begin
 
-      def __init__(self, name, what, agent, arguments = (), others = False)
-    : super().__init__(name, what) self.agent = agent self.arguments = list(arguments) self.others = others self.idle =
-    None
+    def stop(self):
+        if not self.process:
+            return {}
+        told, _ = self.process.communicate(timeout=30)
+        status, self.process = self.process.returncode, None
+        if status != 0:
+            raise RuntimeError(f"the empty programs ended with status {status}")
+        return {"programs": json.loads(told)}
 
-    def start(self, root_pid)
-    : if self.others : #a scope that holds a process which does nothing self.idle = subprocess.Popen([
-      "sleep", "infinity"
-    ]) root_pid = self.idle.pid self.folder = Path(tempfile.mkdtemp(prefix = "nightjar-bench-")) events =
-        self.folder / "events.ndjson" begin = time.monotonic() with open(self.folder / "log", "wb") as log
-    : self.process = subprocess.Popen(
-            [ str(self.agent), "run", "--scope", f "tree:{root_pid}", "--output", f "file:{events}", *self.arguments ],
-            stdout = subprocess.DEVNULL, stderr = log, ) try
-    : wait_for(lambda : events.exists() and events.stat().st_size > 0, self.process, 60,
-               self.name) except Skipped as skipped:
+
+class Nightjar(Contender):
+    """Events go to a file, which is counted and removed."""
+
+    def __init__(self, name, what, agent, arguments=(), others=False):
+        super().__init__(name, what)
+        self.agent = agent
+        self.arguments = list(arguments)
+        self.others = others
+        self.idle = None
+
+    def start(self, root_pid):
+        if self.others:  # a scope that holds a process which does nothing
+            self.idle = subprocess.Popen(["sleep", "infinity"])
+            root_pid = self.idle.pid
+        self.folder = Path(tempfile.mkdtemp(prefix="nightjar-bench-"))
+        events = self.folder / "events.ndjson"
+        begin = time.monotonic()
+        with open(self.folder / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [str(self.agent), "run", "--scope", f"tree:{root_pid}", "--output", f"file:{events}", *self.arguments],
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+            )
+        try:
+            wait_for(lambda: events.exists() and events.stat().st_size > 0, self.process, 60, self.name)
+        except Skipped as skipped:
             said = (self.folder / "log").read_text().strip().splitlines()
             self.process = None
             self.stop()
@@ -198,7 +221,7 @@ class Auditd(Contender):
         return done.stdout
 
     def cpu(self):
-#What the kernel 's own thread does to send the records is auditd' s cost, too.
+        # What the kernel's own thread does to send the records is auditd's cost, too.
         sender = kernel_thread("kauditd")
         return super().cpu() + (cpu_seconds(sender) if sender else 0.0)
 
@@ -233,43 +256,54 @@ class Auditd(Contender):
         )
         try:
             wait_for(lambda: self.status().get("pid") == str(self.process.pid), self.process, 10, "auditd")
-            self
-      .control("-b",
-               "8192") self.control("-a", "always,exit", "-F", "arch=b64", *self.rules, "-F",
-                                    f "auid={LOGIN_UID}") self.control("-e", "1") except Skipped
-          : self.stop() raise self.started = time.monotonic() - begin
+            self.control("-b", "8192")
+            self.control("-a", "always,exit", "-F", "arch=b64", *self.rules, "-F", f"auid={LOGIN_UID}")
+            self.control("-e", "1")
+        except Skipped:
+            self.stop()
+            raise
+        self.started = time.monotonic() - begin
 
-                                             def stop(self)
-          : facts = {} if self.before
-          : facts["lost"] = int(self.status().get("lost", 0)) -
-                            int(self.before.get("lost", 0)) self.control("-e", self.before["enabled"]) self
-                                .control("-D") self.control("-b", self.before["backlog_limit"]) self.before =
-                                None self.end_process() if self.folder
-          : shutil.rmtree(self.folder, ignore_errors = True) self.folder = None return facts
+    def stop(self):
+        facts = {}
+        if self.before:
+            facts["lost"] = int(self.status().get("lost", 0)) - int(self.before.get("lost", 0))
+            self.control("-e", self.before["enabled"])
+            self.control("-D")
+            self.control("-b", self.before["backlog_limit"])
+            self.before = None
+        self.end_process()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+        return facts
 
-          class Bpftrace(Contender)
-          : name = "bpftrace" what = "one line that prints execs, the whole machine, thrown away" ready =
-                "BEGIN { printf(\"ready\\n\"); } " line =
-                    "tracepoint:sched:sched_process_exec { printf(\"%d %s\\n\", pid, str(args->filename)); }"
 
-                    def start(self, root_pid)
-          : if not shutil.which("bpftrace")
-          : raise Skipped("bpftrace is not installed") begin = time.monotonic() self.process =
-                        subprocess.Popen(
-#It wants tracefs, which may not be mounted : then in a mount namespace of its own.
-                            [
-                              "unshare", "--mount", "sh", "-c", TRACEFS + 'exec bpftrace -e "$1"', "sh",
-                              self.ready + self.line
-                            ],
-                            stdout = subprocess.PIPE,
-                            stderr = subprocess.DEVNULL, ) while (said : = self.process.stdout.readline()) != b
-                        "ready\n" : if not said
-          : status = self.process.wait() self.process = None raise
-                                                        Skipped(f "bpftrace ended with status {status}") self.sink =
-                            subprocess.Popen([ "sh", "-c", "exec cat >/dev/null" ],
-                                             stdin = self.process.stdout) self.started =
-                                time.monotonic() - begin
+class Bpftrace(Contender):
+    name = "bpftrace"
+    what = "one line that prints execs, the whole machine, thrown away"
+    ready = "BEGIN { printf(\"ready\\n\"); } "
+    line = "tracepoint:sched:sched_process_exec { printf(\"%d %s\\n\", pid, str(args->filename)); }"
 
-                                                   def stop(self)
-          : self.end_process(signal.SIGINT) self.sink.wait() return {
-      }
+    def start(self, root_pid):
+        if not shutil.which("bpftrace"):
+            raise Skipped("bpftrace is not installed")
+        begin = time.monotonic()
+        self.process = subprocess.Popen(
+            # It wants tracefs, which may not be mounted: then in a mount namespace of its own.
+            ["unshare", "--mount", "sh", "-c", TRACEFS + 'exec bpftrace -e "$1"', "sh", self.ready + self.line],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        while (said := self.process.stdout.readline()) != b"ready\n":
+            if not said:
+                status = self.process.wait()
+                self.process = None
+                raise Skipped(f"bpftrace ended with status {status}")
+        self.sink = subprocess.Popen(["sh", "-c", "exec cat >/dev/null"], stdin=self.process.stdout)
+        self.started = time.monotonic() - begin
+
+    def stop(self):
+        self.end_process(signal.SIGINT)
+        self.sink.wait()
+        return {}
