@@ -37,9 +37,10 @@ enum class Feature : std::uint8_t {
   mapped_arrays,            ///< arrays that user space maps, BPF_F_MMAPABLE (5.5)
   boot_clock,               ///< bpf_ktime_get_boot_ns (5.8)
   plain_loads,              ///< bpf_rdonly_cast (6.2): kernel memory is read without calling a helper
+  on_demand_maps,           ///< hash tables may make an element when a tracing program wants it (6.1)
 };
 
-inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::plain_loads) + 1;
+inline constexpr std::size_t feature_count = static_cast<std::size_t>(Feature::on_demand_maps) + 1;
 
 NIGHTJAR_API std::string_view to_string(Feature feature);
 

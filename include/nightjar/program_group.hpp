@@ -31,6 +31,9 @@ struct MapSettings {
   std::optional<std::uint32_t> max_entries;  ///< entries, or bytes for a ring buffer (rounded up as the kernel needs,
                                              ///< which LoadedGroup::remarks() tells)
   std::optional<std::uint32_t> key_size, value_size;
+  /// Of a hash table: an element takes memory when it is made (BPF_F_NO_PREALLOC), where Feature::on_demand_maps says
+  /// that programs of every kind may do so; elsewhere all are made with the map.
+  bool on_demand = false;
   const Map* share = nullptr;  ///< use this open map instead of creating one; it must fit
 };
 

@@ -33,6 +33,7 @@ constexpr Feature all_features[] = {
     Feature::mapped_arrays,
     Feature::boot_clock,
     Feature::plain_loads,
+    Feature::on_demand_maps,
 };
 
 std::string_view answer_word(Answer answer) {

@@ -49,7 +49,8 @@ std::function<Result<atlas::Proof>(const atlas::LayoutIndex&)> proof_by_looking(
 
 std::set<Feature> without_what_needs_btf(std::set<Feature> without) {
   if (without.contains(Feature::btf))
-    without.insert({Feature::tp_btf, Feature::fentry, Feature::task_iterator, Feature::lsm, Feature::plain_loads});
+    without.insert({Feature::tp_btf, Feature::fentry, Feature::task_iterator, Feature::lsm, Feature::plain_loads,
+                    Feature::on_demand_maps});
   return without;
 }
 

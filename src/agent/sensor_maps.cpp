@@ -63,6 +63,13 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "settings",
                                             "cgroup_scratch",
                                             "legacy_scratch"};
+// Sized for a storm, and nearly empty on most machines: 23 MB when all elements are made at once.
+constexpr std::string_view mostly_empty[] = {"connections", "flows", "udp_sockets", "scope_tree"};
+// What is under way, of which a CPU has only so much at once; the object's own size is for machines with many.
+constexpr std::string_view by_cpus[] = {"file_syscalls", "credentials_before", "dns_streams"};
+constexpr std::uint32_t under_way_per_cpu = 512;
+constexpr std::uint32_t under_way_least = 1024;
+constexpr std::uint32_t under_way_most = 4096;
 // The pool of bpf/scratch.bpf.h: what several programs that preempt each other on each CPU need, 30 KiB a row.
 constexpr std::uint32_t scratch_rows_per_cpu = 4;
 constexpr std::uint32_t scratch_rows_least = 16;
@@ -145,6 +152,9 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.maps["scratch_rows"].max_entries = pool;
   group.maps["scratch_taken"].max_entries = pool;
   group.maps["scope_tree"].max_entries = options.scope.what == Scope::What::tree ? scope_tree_entries : 1;
+  for (const std::string_view map : by_cpus)
+    group.maps[std::string(map)].max_entries = std::clamp(cpus * under_way_per_cpu, under_way_least, under_way_most);
+  for (const std::string_view map : mostly_empty) group.maps[std::string(map)].on_demand = true;
   legacy_settings_ = {.sequence_base = sequence_base_,
                       .boot_offset_ns = legacy_settings_.boot_offset_ns,
                       .scope_cgroup = scope_cgroup_,

@@ -280,6 +280,15 @@ FeatureAnswer probe_plain_loads(const KernelTypes& types) {
   return given;
 }
 
+/// Linux kernel commit fba1a1c6c912 ("bpf: Convert hash map to bpf_mem_alloc.") (in v6.1) is not asked by a load: every
+/// kernel makes such a map, and what 6.0 and older do with it in a program that interrupted the allocator shows too
+/// late.
+Result<> probe_on_demand_maps(const KernelTypes& types) {
+  if (!types.has_member("bpf_htab", "ma"))
+    return Error(errc::unsupported, "hash tables have no allocator of their own for elements");
+  return {};
+}
+
 std::map<Feature, FeatureAnswer> probe_typed() {
   std::map<Feature, FeatureAnswer> answers;
   auto types = KernelTypes::load();
@@ -292,6 +301,7 @@ std::map<Feature, FeatureAnswer> probe_typed() {
   ask(Feature::lsm, probe_lsm);
   ask(Feature::preemptible_tracepoints, probe_preemptible_tracepoints);
   answers[Feature::plain_loads] = types ? probe_plain_loads(*types) : answer(types.error());
+  ask(Feature::on_demand_maps, probe_on_demand_maps);
   return answers;
 }
 
@@ -334,6 +344,7 @@ std::map<Feature, FeatureAnswer> probe(Feature feature) {
     case Feature::lsm:
     case Feature::preemptible_tracepoints:
     case Feature::plain_loads:
+    case Feature::on_demand_maps:
       return probe_typed();
   }
   return {};

@@ -31,7 +31,8 @@ constexpr std::array<std::string_view, feature_count> names{"bpf",
                                                             "probe_read_kernel",
                                                             "mapped_arrays",
                                                             "boot_clock",
-                                                            "plain_loads"};
+                                                            "plain_loads",
+                                                            "on_demand_maps"};
 
 /// As people and other tools call them.
 constexpr std::pair<std::string_view, Feature> aliases[] = {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel_types.hpp"
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include <bpf/btf.h>
 #include <linux/btf.h>
@@ -35,6 +37,17 @@ std::uint32_t KernelTypes::structure(const std::string& name) const {
 
 std::uint32_t KernelTypes::variable(const std::string& name) const {
   return id_or_zero(::btf__find_by_name_kind(types_.get(), name.c_str(), BTF_KIND_VAR));
+}
+
+bool KernelTypes::has_member(const std::string& record, std::string_view member) const {
+  const btf_type* type = ::btf__type_by_id(
+      types_.get(), id_or_zero(::btf__find_by_name_kind(types_.get(), record.c_str(), BTF_KIND_STRUCT)));
+  if (type == nullptr || !::btf_is_struct(type)) return false;
+  const std::span members(::btf_members(type), ::btf_vlen(type));
+  return std::any_of(members.begin(), members.end(), [&](const btf_member& one) {
+    const char* name = ::btf__name_by_offset(types_.get(), one.name_off);
+    return name != nullptr && name == member;
+  });
 }
 
 std::uint32_t KernelTypes::type_definition(const std::string& name) const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "handle.hpp"
 #include "nightjar/result.hpp"
@@ -23,6 +24,8 @@ class KernelTypes {
   [[nodiscard]] std::uint32_t type_definition(const std::string& name) const;
   /// The id of per-CPU variable `name`, or 0.
   [[nodiscard]] std::uint32_t variable(const std::string& name) const;
+  /// Whether the kernel has a struct of that name with that member, not within an unnamed one.
+  [[nodiscard]] bool has_member(const std::string& record, std::string_view member) const;
 
  private:
   explicit KernelTypes(BtfHandle types) : types_(std::move(types)) {}

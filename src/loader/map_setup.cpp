@@ -76,7 +76,8 @@ std::uint32_t ring_buffer_size(const std::string& name, std::uint32_t wanted, st
   return size;
 }
 
-Result<> apply(bpf_map* map, const std::string& name, const MapSettings& settings, std::vector<std::string>& remarks) {
+Result<> apply(bpf_map* map, const std::string& name, const MapSettings& settings, Features& features,
+               std::vector<std::string>& remarks) {
   if (settings.type) NIGHTJAR_CHECK(set_type(map, name, *settings.type));
   if (settings.key_size) NIGHTJAR_CHECK(checked(name, "key size", ::bpf_map__set_key_size(map, *settings.key_size)));
   if (settings.value_size) {
@@ -87,6 +88,10 @@ Result<> apply(bpf_map* map, const std::string& name, const MapSettings& setting
     std::uint32_t entries = *settings.max_entries;
     if (::bpf_map__type(map) == BPF_MAP_TYPE_RINGBUF) entries = ring_buffer_size(name, entries, remarks);
     NIGHTJAR_CHECK(checked(name, "entries", ::bpf_map__set_max_entries(map, entries)));
+  }
+  if (settings.on_demand && ::bpf_map__type(map) == BPF_MAP_TYPE_HASH && features.has(Feature::on_demand_maps)) {
+    const std::uint32_t flags = ::bpf_map__map_flags(map) | BPF_F_NO_PREALLOC;
+    NIGHTJAR_CHECK(checked(name, "flags", ::bpf_map__set_map_flags(map, flags)));
   }
   if (settings.share != nullptr) return share(map, name, *settings.share);
   return {};
@@ -110,7 +115,7 @@ Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std:
       continue;
     }
     if (const auto settings = options.maps.find(name); settings != options.maps.end()) {
-      NIGHTJAR_CHECK(apply(map, name, settings->second, remarks));
+      NIGHTJAR_CHECK(apply(map, name, settings->second, features, remarks));
     }
     const std::uint32_t flags = ::bpf_map__map_flags(map);
     if ((flags & BPF_F_MMAPABLE) != 0 && !features.has(Feature::mapped_arrays))
@@ -127,6 +132,7 @@ Result<> set_up_maps(bpf_object* object, const GroupOptions& options, const std:
 std::uint64_t memory_of_maps(const bpf_object* object, const ProgramBlueprint& blueprint, const GroupOptions& options) {
   constexpr std::uint64_t row = 8;           // keys and values begin at multiples of it
   constexpr std::uint64_t of_an_entry = 64;  // a hash table's element and bucket, beside key and value
+  constexpr std::uint64_t of_a_bucket = 16;
   const auto rounded = [](std::uint64_t size) { return (size + row - 1) / row * row; };
   std::uint64_t bytes = 0;
   // libbpf calls shared maps by the kernel's names, which are cut; the order is the blueprint's.
@@ -149,6 +155,11 @@ std::uint64_t memory_of_maps(const bpf_object* object, const ProgramBlueprint& b
         bytes += entries * value * possible_cpus();
         break;
       case BPF_MAP_TYPE_HASH:
+        if ((::bpf_map__map_flags(map) & BPF_F_NO_PREALLOC) != 0) {
+          bytes += std::bit_ceil(entries) * of_a_bucket;
+          break;
+        }
+        [[fallthrough]];
       case BPF_MAP_TYPE_LRU_HASH:
         bytes += entries * (of_an_entry + rounded(::bpf_map__key_size(map)) + value);
         break;

@@ -183,7 +183,7 @@ TEST(MemoryLimit, of_64_mb_is_enough_for_processes) {
 }
 // The kernel ends it, or it works: either way it was said before.
 TEST(MemoryLimit, below_what_a_start_takes_is_told) {
-  const LimitedCgroup cgroup(48);
+  const LimitedCgroup cgroup(40);
   if (cgroup.path().empty()) GTEST_SKIP() << "no cgroup with the memory controller may be made here";
   const TempDir temp;
   const pid_t inside = ::fork();
@@ -205,7 +205,7 @@ TEST(MemoryLimit, below_what_a_start_takes_is_told) {
   }
   ::waitpid(inside, nullptr, 0);
   const std::string told = read_file(temp / "err");
-  EXPECT_NE(told.find("the cgroup " + cgroup.path() + " may take 48 MB of memory"), std::string::npos) << told;
+  EXPECT_NE(told.find("the cgroup " + cgroup.path() + " may take 40 MB of memory"), std::string::npos) << told;
   EXPECT_NE(told.find("raise the limit"), std::string::npos) << told;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Versions: which one wins, what the losers leave behind, what the errors say.
 #include <array>
+#include <fstream>
 
 #include <fcntl.h>
 
@@ -244,6 +245,34 @@ TEST(Group, MapSizesCanBeSet) {
   const auto loaded = load(ProgramVersion("v", {Program("on_rename_raw")}), options);
   ASSERT_OK(loaded);
   EXPECT_EQ(loaded->map("counters")->max_entries(), 1000U);
+}
+
+/// What the kernel says, whatever libbpf was told.
+bool makes_all_at_once(const Map& map) {
+  constexpr unsigned long no_preallocation = 1;  // BPF_F_NO_PREALLOC, linux/bpf.h
+  std::ifstream info("/proc/self/fdinfo/" + std::to_string(map.fd()));
+  for (std::string key, value; info >> key >> value;) {
+    if (key == "map_flags:") return (std::stoul(value, nullptr, 0) & no_preallocation) == 0;
+  }
+  ADD_FAILURE() << "no flags of a map";
+  return false;
+}
+
+TEST(Group, ElementsOnDemandOnlyWhereThatIsSafe) {
+  Features here, as_before({Feature::on_demand_maps});
+  GroupOptions options = only_me();
+  options.maps["counters"].on_demand = true;
+  options.features = &as_before;
+  const auto all_at_once = load(ProgramVersion("v", {Program("on_rename_raw")}), options);
+  ASSERT_OK(all_at_once);
+  EXPECT_TRUE(makes_all_at_once(*all_at_once->map("counters")));
+  options.features = &here;
+  const auto loaded = load(ProgramVersion("v", {Program("on_rename_raw")}), options);
+  ASSERT_OK(loaded);
+  const Map counters = *loaded->map("counters");
+  EXPECT_EQ(makes_all_at_once(counters), !here.has(Feature::on_demand_maps));
+  rename_self();
+  EXPECT_EQ(counter(counters, 1), 1U);
 }
 
 TEST(Group, StatsComeFromTheKernel) {
