@@ -62,9 +62,9 @@ Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, 
     source.told = "--btf " + options.btf_path;
     return source;
   }
-  const atlas::WantedSet wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes()));
   // The kernel's own comes first, and an atlas is not even opened then.
   if (features.has(Feature::btf)) {
+    const auto wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes(), atlas::WantedDetail::in_all));
     source.told = atlas::to_string(atlas::Rung::kernel_btf);
     // libbpf goes through all of it for each type that the programs name; where it cannot be cut down, so be it.
     if (const auto reduced = atlas::reduced_kernel_btf(wanted.all)) {
@@ -73,6 +73,7 @@ Result<KernelTypesSource> KernelTypesSource::find(const SensorOptions& options, 
     }
     return source;
   }
+  const atlas::WantedSet wanted = NIGHTJAR_TRY(atlas::wanted_of_object(blueprint.bytes()));
   AtlasOptions which;
   which.atlas = options.atlas_path;
   auto opened = open_atlas(which);

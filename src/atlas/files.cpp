@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "atlas/files.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -33,11 +34,16 @@ MappedFile::~MappedFile() {
 Result<std::string> read_whole(const std::string& path, std::size_t most) {
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!file.valid()) return Error::from_errno("open " + path);
+  constexpr std::size_t at_once = std::size_t{256} << 10U;
+  struct stat status{};
   std::string all;
+  // Grown for each piece, megabytes of sysfs, which gives 4 KiB at a time, are moved as often as read.
+  if (::fstat(file.get(), &status) == 0 && status.st_size > 0)
+    all.resize(std::min(static_cast<std::size_t>(status.st_size), most) + 1);
   std::size_t used = 0;
   for (;;) {
     if (used > most) return Error(errc::invalid, path + ": larger than " + std::to_string(most) + " bytes");
-    all.resize(used + (std::size_t{256} << 10U));
+    if (used == all.size()) all.resize(used + at_once);
     const ssize_t count = ::read(file.get(), all.data() + used, all.size() - used);
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return Error::from_errno("read " + path);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // CO-RE relocations of a BPF object: .BTF.ext names a type of .BTF and a path in it ("0:3:1") for each instruction.
 #include <charconv>
+#include <tuple>
 
 #include <elf.h>
 
@@ -245,7 +246,7 @@ void add_callees(std::map<std::string, std::set<Want>>& by_function,
 
 }  // namespace
 
-Result<WantedSet> wanted_of_object(Bytes bytes) {
+Result<WantedSet> wanted_of_object(Bytes bytes, WantedDetail detail) {
   const ElfFile elf = NIGHTJAR_TRY(ElfFile::open(bytes));
   const ElfFile::Section* btf = elf.find(".BTF");
   const ElfFile::Section* extension = elf.find(".BTF.ext");
@@ -261,7 +262,9 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
   if (header_size < with_relocations) return WantedSet{};  // made by a compiler without CO-RE
   const Bytes records = NIGHTJAR_TRY(part_of(ext, std::uint64_t{header_size} + value_at<std::uint32_t>(ext, 24),
                                              value_at<std::uint32_t>(ext, 28), "CO-RE relocations"));
-  const auto functions = functions_of(elf);
+  const bool is_by_function = detail == WantedDetail::by_function;
+  const auto functions = is_by_function ? functions_of(elf) : std::map<std::string, std::vector<Function>>{};
+  std::set<std::tuple<std::uint32_t, std::uint32_t, Relocation>> known;  // programs want the same again and again
   WantedSet wanted;
   std::set<Want> read, usual;
   if (records.empty()) return wanted;
@@ -275,9 +278,10 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
         NIGHTJAR_TRY(part_of(records, at, std::uint64_t{count} * record_size, "CO-RE relocations of " + section));
     at += block.size();
     for (std::uint64_t one = 0; one < block.size(); one += record_size) {
-      const std::string_view access = types.string(value_at<std::uint32_t>(block, one + 8));
+      const auto type = value_at<std::uint32_t>(block, one + 4), access = value_at<std::uint32_t>(block, one + 8);
       const auto relocation = static_cast<Relocation>(value_at<std::uint32_t>(block, one + 12));
-      Want want = read_relocation(types, value_at<std::uint32_t>(block, one + 4), access, relocation);
+      if (!known.emplace(type, access, relocation).second && !is_by_function) continue;
+      Want want = read_relocation(types, type, types.string(access), relocation);
       if (want.kind == TypeKind::none) continue;
       const std::uint64_t instruction = value_at<std::uint32_t>(block, one);
       if (const auto here = functions.find(section); here != functions.end()) {
@@ -289,13 +293,13 @@ Result<WantedSet> wanted_of_object(Bytes bytes) {
       const bool asked = relocation == Relocation::field_exists || relocation == Relocation::type_exists ||
                          relocation == Relocation::value_exists;
       (asked ? wanted.only_asked : read).insert(want);
-      (is_last_resort(types, value_at<std::uint32_t>(block, one + 4)) ? wanted.last_resort : usual).insert(want);
+      (is_last_resort(types, type) ? wanted.last_resort : usual).insert(want);
       wanted.all.insert(std::move(want));
     }
   }
   for (const Want& want : read) wanted.only_asked.erase(want);
   for (const Want& want : usual) wanted.last_resort.erase(want);
-  add_callees(wanted.by_function, calls_of(elf, functions));
+  if (is_by_function) add_callees(wanted.by_function, calls_of(elf, functions));
   return wanted;
 }
 

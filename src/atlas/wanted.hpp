@@ -3,6 +3,7 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -36,8 +37,11 @@ struct WantedSet {
   std::set<Want> last_resort;
 };
 
-/// Of an ELF object with .BTF and .BTF.ext. Fails with corrupt.
-Result<WantedSet> wanted_of_object(Bytes elf);
+enum class WantedDetail : std::uint8_t { in_all, by_function };
+
+/// Of an ELF object with .BTF and .BTF.ext. Fails with corrupt. `in_all`: by_function stays empty, which is several
+/// times quicker.
+Result<WantedSet> wanted_of_object(Bytes elf, WantedDetail detail = WantedDetail::by_function);
 
 /// Where a wanted member is in a layout. `variant`: of how many types of that name.
 struct Place {

@@ -271,6 +271,12 @@ TEST(Wanted, comes_from_the_relocations_of_the_object) {
     EXPECT_TRUE(wanted->all.contains(want(text))) << text;
   EXPECT_TRUE(wanted->by_function.contains("process_exec__raw_tp"));
   for (const Want& one : wanted->all) EXPECT_EQ(want(one.text()), one) << one.text();
+  const auto in_all = wanted_of_object(blueprint->bytes(), WantedDetail::in_all);
+  ASSERT_TRUE(in_all);
+  EXPECT_EQ(in_all->all, wanted->all);
+  EXPECT_EQ(in_all->only_asked, wanted->only_asked);
+  EXPECT_EQ(in_all->last_resort, wanted->last_resort);
+  EXPECT_TRUE(in_all->by_function.empty());
 }
 
 TEST(Wanted, is_all_in_the_shipped_pack) {
