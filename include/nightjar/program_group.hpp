@@ -98,6 +98,11 @@ struct GroupOptions {
   EventSourceOptions events;
   PollerOptions poller;
 
+  /// How many threads give programs to the kernel: it verifies each by itself, on the CPU of whoever loads it. With
+  /// more than one the library starts the others, which end before load() returns, and sets libbpf's handlers of
+  /// sections meanwhile: no other thread of the process may use libbpf then. What is refused is told as with one.
+  unsigned load_threads = 1;
+
   ProbeWay probes = ProbeWay::automatic;
   /// Where to mount tracefs, made when absent, if a probe needs it, none is mounted, and this kernel cannot mount it
   /// privately (before 5.2). Empty: never. What was mounted stays.

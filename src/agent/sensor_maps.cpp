@@ -2,6 +2,7 @@
 // What the programs are given: constants, sizes of maps, buffers; and what of it the sensor opens.
 #include <algorithm>
 #include <bit>
+#include <thread>
 
 #include <linux/bpf.h>
 
@@ -26,6 +27,7 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t rule_processes = 16384;
 constexpr std::uint32_t rule_cgroups = 4096;
 constexpr std::uint32_t rule_entries_unused = 64;
+constexpr unsigned load_threads_most = 4;             // of what one waits for while a sensor starts, half is verified
 constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
 constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
 
@@ -107,6 +109,7 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.btf_path = types_.path;
   group.log = log;
   group.log_libbpf_debug = false;  // no command shows them
+  group.load_threads = std::clamp(std::thread::hardware_concurrency(), 1U, load_threads_most);
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{is_preemptible()});
   constant(group, "plain_loads", std::uint32_t{features_.has(Feature::plain_loads)});

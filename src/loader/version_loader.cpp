@@ -47,6 +47,7 @@ Result<std::unique_ptr<LoadedGroup::State>> VersionLoader::load() {
   NIGHTJAR_CHECK(choose());
   NIGHTJAR_CHECK(check_map_names(blueprint_, options_));
   NIGHTJAR_CHECK(check_needs());
+  if (options_.load_threads > 1) handlers_.emplace();
   auto state = std::make_unique<LoadedGroup::State>();
   state->version = version_.name;
   state->object = NIGHTJAR_TRY(load_object());
@@ -167,7 +168,7 @@ Result<ObjectHandle> VersionLoader::open() {
       .with_detail(capture.warnings());
 }
 
-Result<> VersionLoader::configure(bpf_object* object) {
+Result<> VersionLoader::configure(bpf_object* object, std::string_view alone) {
   bpf_program* program = nullptr;
   while ((program = ::bpf_object__next_program(object, program)) != nullptr) {
     Choice* choice = find(::bpf_program__name(program));
@@ -176,7 +177,8 @@ Result<> VersionLoader::configure(bpf_object* object) {
         NIGHTJAR_CHECK(excuse(*choice, std::move(configured).error()));
       }
     }
-    ::bpf_program__set_autoload(program, choice != nullptr && !choice->is_absent);
+    const bool is_left_out = !alone.empty() && alone != ::bpf_program__name(program);
+    ::bpf_program__set_autoload(program, choice != nullptr && !choice->is_absent && !is_left_out);
   }
 
   remarks_.clear();
@@ -226,17 +228,28 @@ Result<> VersionLoader::set_target(bpf_program* program, Choice& choice) const {
 }
 
 Result<ObjectHandle> VersionLoader::load_object() {
-  // Each round loads, fails, or drops one optional program: it ends.
+  std::string alone;  // the program that was refused on a thread: libbpf says why
+  unsigned threads = options_.load_threads;
+  // Each round loads, fails, drops one optional program, or is the only one that loads a program alone: it ends.
   for (;;) {
     ObjectHandle object = NIGHTJAR_TRY(open());
-    if (auto configured = configure(object.get()); !configured) {
+    if (auto configured = configure(object.get(), alone); !configured) {
       load_nothing(object.get());
       return std::move(configured).error();
     }
     if (options_.before_maps) options_.before_maps(memory_of_maps(object.get(), blueprint_, options_));
     LibbpfCapture capture;
+    std::optional<ParallelLoad> parallel;
+    if (alone.empty() && threads > 1) parallel.emplace(threads, blueprint_.license());
     const int result = ::bpf_object__load(object.get());
-    if (result == 0) return object;
+    if (result == 0) {
+      const bool was_alone = !alone.empty();
+      alone = parallel ? parallel->finish() : std::string();
+      if (alone.empty() && !was_alone) return object;
+      if (was_alone) threads = 1;  // alone it was taken: something else was short
+      continue;
+    }
+    alone.clear();
     Choice* blamed = find(blamed_program(capture.warnings()));
     Error error = load_refused(blamed == nullptr ? "load" : "load as " + blamed->hook(), -result, capture.warnings());
     if (blamed == nullptr || blamed->is_absent) return error;

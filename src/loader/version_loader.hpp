@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -10,6 +11,7 @@
 #include "attach.hpp"
 #include "group_state.hpp"
 #include "nightjar/program_group.hpp"
+#include "parallel_load.hpp"
 
 namespace nightjar {
 
@@ -46,7 +48,8 @@ class VersionLoader {
   Result<> check_needs();
   Result<ObjectHandle> open();
   Result<std::string> btf_path();
-  Result<> configure(bpf_object* object);
+  /// `alone`: the only program that is to be loaded; empty: all that are not absent.
+  Result<> configure(bpf_object* object, std::string_view alone);
   Result<> configure(bpf_program* program, Choice& choice) const;
   Result<> override_kind(bpf_program* program, const Choice& choice) const;
   Result<> set_target(bpf_program* program, Choice& choice) const;
@@ -66,7 +69,8 @@ class VersionLoader {
   Features& features_;
   std::vector<Choice> choices_;
   std::vector<std::string> remarks_;
-  UniqueFd btf_file_;  ///< GroupOptions::btf_bytes, as libbpf wants them
+  std::optional<SectionHandlers> handlers_;  ///< GroupOptions::load_threads
+  UniqueFd btf_file_;                        ///< GroupOptions::btf_bytes, as libbpf wants them
 };
 
 }  // namespace nightjar

@@ -2,6 +2,7 @@
 // What the interface says may be done from several threads, done so: for ThreadSanitizer, and for the results.
 #include <array>
 #include <atomic>
+#include <regex>
 #include <thread>
 
 #include "support.hpp"
@@ -103,6 +104,68 @@ TEST(Threads, AskAndStopThePollerWhileItReads) {
   EXPECT_LE(given, thread_count * 101 * 7);
   EXPECT_GT(given, 0U);
   EXPECT_EQ(group->poller()->delivered(), given);
+}
+
+GroupOptions loaded_by(unsigned threads) {
+  GroupOptions options = only_me();
+  options.load_threads = threads;
+  return options;
+}
+
+TEST(LoadThreads, GiveTheSameProgramsAsOne) {
+  const ProgramVersion version("v", {Program("on_rename_raw"), Program("uses_deep"), Program("uses_deep_too"),
+                                     Program("on_rename_btf").optional(), Program("on_rename_tracepoint").optional(),
+                                     Program("dump_task").optional(), Program("send_burst"), Program("jumps_on_rename"),
+                                     Program("jumped_to").tail_call("jumps", 1)});
+  const auto by_one = load(version, loaded_by(1));
+  ASSERT_OK(by_one);
+  for (int round = 0; round < 7; ++round) {
+    const auto by_many = load(version, loaded_by(thread_count));
+    ASSERT_OK(by_many);
+    for (const LoadedProgram& program : by_one->programs()) {
+      const LoadedProgram* same = by_many->program(program.name);
+      ASSERT_NE(same, nullptr);
+      EXPECT_EQ(same->hook, program.hook);
+      EXPECT_EQ(same->absent_because, program.absent_because);
+      if (program.fd < 0) continue;
+      const auto expected = by_one->stats(program.name), stats = by_many->stats(program.name);
+      ASSERT_OK(stats);
+      EXPECT_EQ(stats->instructions, expected->instructions) << program.name;
+      EXPECT_EQ(stats->verified_instructions, expected->verified_instructions) << program.name;
+    }
+    rename_self();
+    EXPECT_EQ(counter(*by_many->map("counters"), 1), 1U);
+  }
+}
+
+TEST(LoadThreads, SayWhatOneSaysOfARefusal) {
+  const ProgramVersion version(
+      "v", {Program("uses_deep"), Program("refused"), Program("on_rename_raw"), Program("uses_deep_too")});
+  const auto before = open_descriptors();
+  std::array<std::string, 2> errors, culprits;
+  for (const unsigned several : {0U, 1U}) {
+    GroupOptions options = loaded_by(several == 0 ? 1 : thread_count);
+    options.on_refusal = [&](std::string_view program) { culprits.at(several) = program; };
+    const auto loaded = load(version, options);
+    ASSERT_FALSE(loaded);
+    static const std::regex differs("0x[0-9a-f]+|verification time .*");
+    errors.at(several) = std::regex_replace(to_string_verbose(loaded.error()), differs, "-");
+  }
+  EXPECT_EQ(culprits[1], "refused");
+  EXPECT_EQ(culprits[1], culprits[0]);
+  EXPECT_EQ(errors[1], errors[0]);
+  EXPECT_EQ(open_descriptors(), before);
+}
+
+TEST(LoadThreads, GoOnWithoutAnOptionalProgram) {
+  const auto loaded =
+      load(ProgramVersion("v", {Program("uses_deep"), Program("refused").optional(), Program("on_rename_raw")}),
+           loaded_by(thread_count));
+  ASSERT_OK(loaded);
+  EXPECT_EQ(loaded->program("refused")->fd, -1);
+  EXPECT_FALSE(loaded->program("refused")->absent_because.empty());
+  rename_self();
+  EXPECT_EQ(counter(*loaded->map("counters"), 1), 1U);
 }
 
 }  // namespace
