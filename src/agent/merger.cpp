@@ -9,7 +9,7 @@ namespace nightjar {
 namespace {
 
 // A program stamps its record before it sends it; on a busy virtual CPU much can come between.
-constexpr std::uint64_t stamp_to_send_ns = 20'000'000;
+constexpr std::uint64_t stamp_to_send_ns = 25'000'000;
 // Room that stays when nothing is held.
 constexpr std::size_t words_kept = 65536;
 
@@ -34,8 +34,7 @@ void Merger::read_up_to(std::uint64_t time_ns) {
 }
 
 void Merger::begin_round(std::uint64_t now_ns) {
-  ripe_before_ns_ = round_ns_ > stamp_to_send_ns ? round_ns_ - stamp_to_send_ns : 0;
-  round_ns_ = now_ns;
+  ripe_before_ns_ = now_ns > stamp_to_send_ns ? now_ns - stamp_to_send_ns : 0;
 }
 
 void Merger::give(bool all, const std::function<void(Bytes, const Origin&)>& take) {
@@ -63,6 +62,10 @@ void Merger::let_go_of_given() {
   }
   words_.swap(spare_);
   if (held_.empty() && words_.capacity() + spare_.capacity() > words_kept) words_ = spare_ = {};
+}
+
+std::uint64_t Merger::next_ripe_ns() const {
+  return held_.empty() ? 0 : held_.front().time_ns + stamp_to_send_ns + 1;
 }
 
 void Merger::for_each(const std::function<void(Bytes, const Origin&)>& visit) const {

@@ -18,9 +18,9 @@ struct Origin {
 };
 
 /// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which
-/// they happened. (One ring buffer alone has that order by itself.) Records are held back until every buffer was read
-/// once more after the time they bear: what is older than the last round's start can no longer be overtaken. Memory: at
-/// most what two rounds of all buffers hold.
+/// they happened. (One ring buffer alone has that order by itself.) A round reads every buffer, so what was sent before
+/// it began is there at its end; what bears a time some milliseconds before that can no longer be overtaken, and is ripe.
+/// Memory: what comes in those milliseconds and one round.
 class Merger {
  public:
   /// Returns the time that it bears.
@@ -32,6 +32,9 @@ class Merger {
   void read_up_to(std::uint64_t time_ns);
   /// Gives what is ripe, oldest first; everything when `all`. `take` must add nothing.
   void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
+  /// After give(): when a round must begin so that the oldest record held back is ripe in it, by the boot clock; 0: there
+  /// is none.
+  [[nodiscard]] std::uint64_t next_ripe_ns() const;
   /// What is held back, in no order.
   void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;
   [[nodiscard]] bool empty() const { return held_.empty(); }
@@ -53,7 +56,6 @@ class Merger {
   std::vector<std::uint64_t> words_;  // the records one after the other, aligned as records are
   std::vector<std::uint64_t> spare_;  // for what is held, when most of words_ was given
   std::uint64_t ripe_before_ns_ = 0;
-  std::uint64_t round_ns_ = 0;
 };
 
 }  // namespace nightjar

@@ -20,16 +20,22 @@ void add(Merger& merger, std::uint64_t time_ns) {
   merger.add(std::as_bytes(std::span(&header, 1)));
 }
 
-TEST(Merger, holds_back_what_another_buffer_could_still_precede) {
+TEST(Merger, holds_back_what_may_still_be_on_its_way) {
+  constexpr std::uint64_t ms = second / 1000;
   Merger merger;
+  EXPECT_EQ(merger.next_ripe_ns(), 0U);
   merger.begin_round(10 * second);
   add(merger, 9 * second);
-  EXPECT_TRUE(given(merger, false).empty());
-  merger.begin_round(11 * second);
-  add(merger, 8 * second);  // from a buffer that was read later
-  add(merger, 10 * second + second / 2);
-  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{8 * second, 9 * second}));
+  add(merger, 10 * second - ms);  // stamped shortly before: an older one may not have been sent yet
+  add(merger, 10 * second + ms);
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{9 * second}));
   EXPECT_FALSE(merger.empty());
+  const std::uint64_t next = merger.next_ripe_ns();
+  EXPECT_GT(next, 10 * second);
+  EXPECT_LT(next, 10 * second + 30 * ms);
+  merger.begin_round(next);
+  add(merger, 10 * second - 2 * ms);  // from a buffer that was read later
+  EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{10 * second - 2 * ms, 10 * second - ms}));
 }
 
 TEST(Merger, waits_for_a_buffer_that_was_not_read_to_its_end) {
