@@ -19,8 +19,8 @@ struct Origin {
 
 /// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which
 /// they happened. (One ring buffer alone has that order by itself.) A round reads every buffer, so what was sent before
-/// it began is there at its end; what bears a time some milliseconds before that can no longer be overtaken, and is ripe.
-/// Memory: what comes in those milliseconds and one round.
+/// it began is there at its end; what bears a time some milliseconds before that can no longer be overtaken, and is
+/// ripe. Memory: what comes in those milliseconds and one round.
 class Merger {
  public:
   /// Returns the time that it bears.
@@ -32,8 +32,8 @@ class Merger {
   void read_up_to(std::uint64_t time_ns);
   /// Gives what is ripe, oldest first; everything when `all`. `take` must add nothing.
   void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
-  /// After give(): when a round must begin so that the oldest record held back is ripe in it, by the boot clock; 0: there
-  /// is none.
+  /// After give(): when a round must begin so that the oldest record held back is ripe in it, by the boot clock; 0:
+  /// there is none.
   [[nodiscard]] std::uint64_t next_ripe_ns() const;
   /// What is held back, in no order.
   void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;
