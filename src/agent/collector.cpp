@@ -212,9 +212,8 @@ Result<bool> Collector::turn(int signals) {
     watched_signals_ = signals;
   }
   const std::uint64_t before = boot_clock_ns();
-  int wait_ms = busy_wait_ms;
-  if (const std::uint64_t ripe = merger_.next_ripe_ns(); ripe > before + busy_wait_ms * ms)
-    wait_ms = static_cast<int>((ripe - before) / ms) + 1;  // nothing can be given sooner
+  const std::uint64_t next = std::max(before, merger_.next_round_ns(before + busy_wait_ms * ms));
+  int wait_ms = static_cast<int>((next - before + ms - 1) / ms);
   if (idle_) {
     wait_ms = sensor_->uses_ring_buffer() ? static_cast<int>(second / ms) : perf_idle_wait_ms;
     if (options_.duration_s > 0) {

@@ -64,8 +64,10 @@ void Merger::let_go_of_given() {
   if (held_.empty() && words_.capacity() + spare_.capacity() > words_kept) words_ = spare_ = {};
 }
 
-std::uint64_t Merger::next_ripe_ns() const {
-  return held_.empty() ? 0 : held_.front().time_ns + stamp_to_send_ns + 1;
+std::uint64_t Merger::next_round_ns(std::uint64_t wanted_ns) const {
+  if (held_.empty()) return wanted_ns;
+  return std::clamp(wanted_ns, held_.front().time_ns + stamp_to_send_ns + 1,
+                    held_.back().time_ns + stamp_to_send_ns + 1);
 }
 
 void Merger::for_each(const std::function<void(Bytes, const Origin&)>& visit) const {

@@ -32,9 +32,9 @@ class Merger {
   void read_up_to(std::uint64_t time_ns);
   /// Gives what is ripe, oldest first; everything when `all`. `take` must add nothing.
   void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
-  /// After give(): when a round must begin so that the oldest record held back is ripe in it, by the boot clock; 0:
-  /// there is none.
-  [[nodiscard]] std::uint64_t next_ripe_ns() const;
+  /// After give(): when to begin a round that was wanted at `wanted_ns` (boot clock). Not before the oldest record held
+  /// back is ripe; at once when all are.
+  [[nodiscard]] std::uint64_t next_round_ns(std::uint64_t wanted_ns) const;
   /// What is held back, in no order.
   void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;
   [[nodiscard]] bool empty() const { return held_.empty(); }

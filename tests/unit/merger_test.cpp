@@ -23,16 +23,18 @@ void add(Merger& merger, std::uint64_t time_ns) {
 TEST(Merger, holds_back_what_may_still_be_on_its_way) {
   constexpr std::uint64_t ms = second / 1000;
   Merger merger;
-  EXPECT_EQ(merger.next_ripe_ns(), 0U);
+  EXPECT_EQ(merger.next_round_ns(7), 7U);
   merger.begin_round(10 * second);
   add(merger, 9 * second);
   add(merger, 10 * second - ms);  // stamped shortly before: an older one may not have been sent yet
   add(merger, 10 * second + ms);
   EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{9 * second}));
   EXPECT_FALSE(merger.empty());
-  const std::uint64_t next = merger.next_ripe_ns();
+  const std::uint64_t next = merger.next_round_ns(10 * second);
   EXPECT_GT(next, 10 * second);
   EXPECT_LT(next, 10 * second + 30 * ms);
+  EXPECT_EQ(merger.next_round_ns(next + ms), next + ms);
+  EXPECT_EQ(merger.next_round_ns(20 * second), next + 2 * ms);  // then the last one is ripe
   merger.begin_round(next);
   add(merger, 10 * second - 2 * ms);  // from a buffer that was read later
   EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{10 * second - 2 * ms, 10 * second - ms}));
