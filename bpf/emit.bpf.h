@@ -158,8 +158,7 @@ static __always_inline void count_unscratched(__u32 kind)
 
 /* Waking the reader costs more than everything else together (an interrupt and two context switches), so it is woken by
  * the first record after it went to sleep, and when much waits. In between it comes by itself every few milliseconds.
- * How much waits is not asked each time: what tells it lies in the cache of the reader's CPU.
- */
+ * How much waits is not asked each time: what tells it lies in the cache of the reader's CPU. */
 static __always_inline __u64 wakeup_flag(void *ring, __u64 until)
 {
 	__u32 zero = 0;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* What an exec record and a snapshot record share: the image that a process runs. */
 #pragma once
-#include "cred.bpf.h"
 #include "turn.bpf.h"
 #include "wire/process.h"
 
@@ -62,11 +61,7 @@ static __always_inline void fill_capabilities(struct process_exec *rec, struct t
 	const struct cred *cred = READ(task, real_cred);
 	__u32 root = root_of(READ(cred, user_ns));
 
-	rec->cap_effective = read_capabilities(cred, cap_effective);
-	rec->cap_permitted = read_capabilities(cred, cap_permitted);
-	rec->cap_inheritable = read_capabilities(cred, cap_inheritable);
-	rec->cap_bounding = read_capabilities(cred, cap_bset);
-	rec->cap_ambient = read_capabilities(cred, cap_ambient);
+	put_capabilities(rec, cred);
 	if (root != ~0U && rec->task.uid != root && rec->task.ruid != root && (rec->cap_permitted & ~rec->cap_ambient))
 		rec->flags |= WIRE_EXEC_FILE_CAPS;
 }

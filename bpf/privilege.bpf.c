@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Changes of credentials: where the kernel puts them into force, whatever asked for it. */
 #include "call.bpf.h"
-#include "cred.bpf.h"
 #include "slots.bpf.h"
 #include "wire/privilege.h"
 
 static __always_inline void fill_credentials(struct wire_credentials *out, const struct cred *cred)
 {
-	out->uid = READ(cred, euid.val);
-	out->gid = READ(cred, egid.val);
-	out->ruid = READ(cred, uid.val);
-	out->rgid = READ(cred, gid.val);
-	out->suid = READ(cred, suid.val);
-	out->sgid = READ(cred, sgid.val);
+	const bool direct = false;
+
+	put_ids(out, cred);
 	out->fsuid = READ(cred, fsuid.val);
 	out->fsgid = READ(cred, fsgid.val);
-	out->cap_effective = read_capabilities(cred, cap_effective);
-	out->cap_permitted = read_capabilities(cred, cap_permitted);
-	out->cap_inheritable = read_capabilities(cred, cap_inheritable);
-	out->cap_bounding = read_capabilities(cred, cap_bset);
-	out->cap_ambient = read_capabilities(cred, cap_ambient);
+	put_capabilities(out, cred);
 	out->groups = (__u64)READ(cred, group_info);
 }
 

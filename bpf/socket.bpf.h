@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Reading sockets, and the calls that name them by descriptor. */
 #pragma once
+#include "syscall.bpf.h"
 #include "turn.bpf.h"
 #include "wire/network.h"
 #include <bpf/bpf_endian.h>
@@ -124,16 +125,10 @@ static __always_inline void not_counted(struct net_connection *rec)
 }
 
 /* The socket behind a descriptor of the current process; NULL: no socket. */
-static __always_inline struct sock *sock_of_descriptor(__u64 fd)
+static __always_inline struct sock *sock_of_descriptor(__s32 fd)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct fdtable *table = READ(task, files, fdt);
-	struct file **files = READ(table, fd);
-	struct file *file;
+	struct file *file = file_of(fd);
 
-	if (fd >= READ(table, max_fds))
-		return NULL;
-	file = READ_AT(struct file *, files + fd);
 	return file ? sock_of_file(file) : NULL;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Who acts: the part of every record that describes the process. */
 #pragma once
+#include "cred.bpf.h"
 #include "emit.bpf.h"
 #include "path.bpf.h"
 #include "wire/process.h"
@@ -59,12 +60,7 @@ static __always_inline void fill_task(struct wire_task *out, struct task_struct 
 	out->tid = KREAD(task, pid);
 	out->vpid = own.nr;
 	out->parent_pid = KREAD(parent, tgid);
-	out->uid = KREAD(cred, euid.val);
-	out->gid = KREAD(cred, egid.val);
-	out->ruid = KREAD(cred, uid.val);
-	out->rgid = KREAD(cred, gid.val);
-	out->suid = KREAD(cred, suid.val);
-	out->sgid = KREAD(cred, sgid.val);
+	put_ids(out, cred);
 	out->login_uid = task_login_uid(task);
 	out->pad0 = 0;
 	fill_namespaces(&out->ns, task, own.ns, direct);
