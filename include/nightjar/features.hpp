@@ -54,8 +54,8 @@ enum class Answer : std::uint8_t { yes, no, unknown };
 /// Ids in the kernel's BTF, for programs that read kernel memory by bpf_rdonly_cast and a load.
 struct PlainLoads {
   std::uint32_t function = 0;  ///< bpf_rdonly_cast; 0: there is none
-  std::uint32_t eight_bytes =
-      0;  ///< a struct that begins with a 64-bit number, of which 1, 2, 4 or 8 bytes can be loaded
+  /// A struct that begins with a 64-bit number, of which 1, 2, 4 or 8 bytes can be loaded.
+  std::uint32_t eight_bytes = 0;
 };
 
 struct FeatureAnswer {

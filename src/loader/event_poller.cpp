@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cerrno>
-#include <csignal>
 #include <future>
 #include <mutex>
 #include <optional>
@@ -18,6 +17,7 @@
 #include <sys/eventfd.h>
 
 #include "nightjar/unique_fd.hpp"
+#include "signals_blocked.hpp"
 #include "text.hpp"
 
 namespace nightjar {
@@ -144,18 +144,13 @@ Result<EventPoller> EventPoller::start(std::vector<EventSource> sources, EventHa
   state->wake.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   NIGHTJAR_CHECK(state->prepare());
   auto answer = state->started.get_future();
-  // Signals are for the program's own threads.
-  sigset_t all{};
-  sigset_t before{};
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_SETMASK, &all, &before);
   int sys = 0;
   try {
+    const SignalsBlocked blocked;
     state->thread = std::thread([raw = state.get()] { raw->main(); });
   } catch (const std::system_error& failed) {
     sys = failed.code().value();
   }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
   if (sys != 0) return Error::from_errno("poller: start a thread", sys);
   if (auto scheduled = answer.get(); !scheduled) return std::move(scheduled).error().in("poller");
   return EventPoller(std::move(state));

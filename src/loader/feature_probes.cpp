@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "handle.hpp"
+#include "instructions.hpp"
 #include "kernel_refusal.hpp"
 #include "kernel_types.hpp"
 #include "kernel_version.hpp"
@@ -49,20 +50,6 @@ Result<UniqueFd> make_map(bpf_map_type type, std::uint32_t key, std::uint32_t va
                           const bpf_map_create_opts* options = nullptr) {
   return opened("create a map", ::bpf_map_create(type, nullptr, key, value, entries, options));
 }
-
-constexpr bpf_insn instruction(unsigned code, unsigned to, unsigned from, int offset, int value) {
-  bpf_insn made{};
-  made.code = static_cast<std::uint8_t>(code);
-  made.dst_reg = to & 0xFU;
-  made.src_reg = from & 0xFU;
-  made.off = static_cast<std::int16_t>(offset);
-  made.imm = value;
-  return made;
-}
-constexpr bpf_insn set_zero(unsigned to) {
-  return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, 0);
-}
-constexpr bpf_insn leave = instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 
 Result<UniqueFd> load(std::span<const bpf_insn> code, bpf_prog_type type = BPF_PROG_TYPE_TRACEPOINT,
                       bpf_attach_type attach = bpf_attach_type{}, std::uint32_t btf_id = 0) {

@@ -40,8 +40,7 @@ std::uint32_t KernelTypes::variable(const std::string& name) const {
 }
 
 bool KernelTypes::has_member(const std::string& record, std::string_view member) const {
-  const btf_type* type = ::btf__type_by_id(
-      types_.get(), id_or_zero(::btf__find_by_name_kind(types_.get(), record.c_str(), BTF_KIND_STRUCT)));
+  const btf_type* type = ::btf__type_by_id(types_.get(), structure(record));
   if (type == nullptr || !::btf_is_struct(type)) return false;
   const std::span members(::btf_members(type), ::btf_vlen(type));
   return std::any_of(members.begin(), members.end(), [&](const btf_member& one) {

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <limits>
 #include <system_error>
@@ -15,7 +14,9 @@
 
 #include <linux/bpf.h>
 
+#include "instructions.hpp"
 #include "kind_traits.hpp"
+#include "signals_blocked.hpp"
 
 namespace nightjar {
 namespace {
@@ -34,32 +35,11 @@ constexpr std::pair<const char*, ProgramKind> sections[] = {
     {"tp+", ProgramKind::tracepoint},         {"iter+", ProgramKind::iterator},
 };
 
-/// "return 0"
-constexpr std::array<bpf_insn, 2> nothing{
-    bpf_insn{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0},
-    bpf_insn{.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-
 std::vector<std::byte> copied(const void* from, std::size_t size) {
   if (from == nullptr) return {};
   const auto* bytes = static_cast<const std::byte*>(from);
   return {bytes, bytes + size};
 }
-
-/// No signal is for a thread that this library starts.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_{};
-};
 
 }  // namespace
 
@@ -108,7 +88,7 @@ int ParallelLoad::take(bpf_program* program, bpf_prog_load_opts* options, long /
   }
   options->func_info = options->line_info = nullptr;
   options->func_info_cnt = options->line_info_cnt = 0;
-  std::array<bpf_insn, nothing.size()> stand_in = nothing;
+  std::array stand_in{set_zero(0), leave};  // "return 0"
   return ::bpf_program__set_insns(program, stand_in.data(), stand_in.size());
 }
 
