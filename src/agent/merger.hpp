@@ -33,7 +33,7 @@ class Merger {
   /// Gives what is ripe, oldest first; everything when `all`. `take` must add nothing.
   void give(bool all, const std::function<void(Bytes, const Origin&)>& take);
   /// After give(): when to begin a round that was wanted at `wanted_ns` (boot clock). Not before the oldest record held
-  /// back is ripe; at once when all are.
+  /// back is ripe, and not later than when the newest is.
   [[nodiscard]] std::uint64_t next_round_ns(std::uint64_t wanted_ns) const;
   /// What is held back, in no order.
   void for_each(const std::function<void(Bytes, const Origin&)>& visit) const;

@@ -79,7 +79,7 @@ std::string_view Pipeline::time_fact(std::uint64_t boot_ns) {
 
 std::string_view Pipeline::text_fact(Fact fact, std::string_view bytes) {
   std::string& text = scratch();
-  if (!json::string(text, bytes)) json::base64(facts_.raw.emplace_back(fact_info(fact).name, "").second, bytes);
+  text_field(fact_info(fact).name, bytes, text, facts_.raw);
   return text;
 }
 

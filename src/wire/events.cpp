@@ -390,17 +390,26 @@ constexpr MissingBit missing[] = {
 
 }  // namespace
 
+namespace {
+
+/// Of each number that a row's key can have, the first row; of what has none: row 0.
+template <class Row, std::size_t count, class Key>
+constexpr std::array<std::uint8_t, 256> first_rows(const Row (&table)[count], Key Row::* key) {
+  static_assert(count <= 256 && sizeof(Key) == 1);
+  std::array<std::uint8_t, 256> rows{};
+  for (std::size_t row = count; row-- > 0;)
+    rows[static_cast<std::uint8_t>(table[row].*key)] = static_cast<std::uint8_t>(row);
+  return rows;
+}
+
+}  // namespace
+
 std::span<const EventInfo> all_events() {
   return events;
 }
 
 const EventInfo& event_info(Kind kind) {
-  // Of what is no event's: the first row.
-  static constexpr auto rows = [] {
-    std::array<std::uint8_t, 256> all{};
-    for (std::uint8_t row = 0; row < std::size(events); ++row) all[static_cast<std::uint8_t>(events[row].kind)] = row;
-    return all;
-  }();
+  static constexpr auto rows = first_rows(events, &EventInfo::kind);
   return events[rows[static_cast<std::uint8_t>(kind)]];
 }
 
@@ -439,10 +448,8 @@ std::span<const FactInfo> all_facts() {
 }
 
 const FactInfo& fact_info(Fact fact) {
-  for (const FactInfo& info : facts) {
-    if (info.fact == fact) return info;
-  }
-  return facts[0];
+  static constexpr auto rows = first_rows(facts, &FactInfo::fact);
+  return facts[rows[static_cast<std::uint8_t>(fact)]];
 }
 
 bool fact_applies(const FactInfo& fact, const EventInfo& event) {
