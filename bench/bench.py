@@ -250,16 +250,16 @@ def kernel_times(contender, work, folder, counts, rounds):
     """Each program's own time (kernel.bpf_stats_enabled, set back), one copy: in each round the mean of its runs."""
     was = STATS.read_text()
     rows = {}
-    for _ in range(rounds):
-        STATS.write_text("1\n")
-        try:
+    STATS.write_text("1\n")
+    try:
+        for _ in range(rounds):
             _, facts = session(contender, work, folder, counts, [1])
-        finally:
-            STATS.write_text(was)
-        for program in run_count_delta(facts.get("programs", [])):
-            row = rows.setdefault(program["name"], {"hook": program["hook"], "runs": 0, "each": []})
-            row["runs"] += program["run_count"]
-            row["each"].append(program["run_time_ns"] / program["run_count"])
+            for program in run_count_delta(facts.get("programs", [])):
+                row = rows.setdefault(program["name"], {"hook": program["hook"], "runs": 0, "each": []})
+                row["runs"] += program["run_count"]
+                row["each"].append(program["run_time_ns"] / program["run_count"])
+    finally:
+        STATS.write_text(was)
     for row in rows.values():
         row["ns"] = summary(row.pop("each"))
     return rows, facts
