@@ -24,6 +24,7 @@ from bench.contenders import (
     Empty,
     Nightjar,
     Skipped,
+    WholeMachine,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -642,6 +643,10 @@ def run(options, folder):
                 Empty(*empty), work, folder, counts, options.rounds
             )
         report["programs"]["everything, in scope"], told = kernel_times(whole, work, folder, counts, options.rounds)
+        machine_wide = WholeMachine("nightjar, whole machine", "", agent)
+        report["programs"]["everything, the whole machine"], _ = kernel_times(
+            machine_wide, work, folder, counts, options.rounds
+        )
         others = Nightjar("nightjar, others", "", agent, others=True)
         report["programs"]["everything, out of scope"], _ = kernel_times(others, work, folder, counts, options.rounds)
         report["sizes"] = program_sizes(whole, work, folder)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -168,21 +169,55 @@ class Nightjar(Contender):
         facts = {}
         events = self.folder / "events.ndjson"
         if events.exists():
-            facts = session_facts(events)
+            with open(events, "rb") as lines:
+                facts = session_facts(lines)
         shutil.rmtree(self.folder)
         return facts
 
 
-def session_facts(path):
+class WholeMachine(Nightjar):
+    """As `nightjar run` without a scope: what it tells, of others' processes too, is thrown away as it comes; only what
+    it says of itself is looked at."""
+
+    def start(self, root_pid):
+        begin = time.monotonic()
+        self.process = subprocess.Popen(
+            [str(self.agent), "run", *self.arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        self.facts, ready = {}, threading.Event()
+        self.reader = threading.Thread(target=self.read, args=(self.process.stdout, ready))
+        self.reader.start()
+        try:
+            wait_for(ready.is_set, self.process, 60, self.name)
+        except Skipped:
+            self.stop()
+            raise
+        self.started = time.monotonic() - begin
+
+    def read(self, stream, ready):
+        def of_itself():
+            for line in stream:
+                ready.set()
+                if b'"action":"sensor_' in line:
+                    yield line
+
+        self.facts = session_facts(of_itself())
+
+    def stop(self):
+        self.end_process(signal.SIGINT)
+        self.reader.join()
+        return self.facts
+
+
+def session_facts(lines):
     """What the stream says about itself, and what it weighs."""
     by_action, size = {}, {}
     last = None
-    with open(path, "rb") as file:
-        for line in file:
-            action = re.search(rb'"action":"([a-z_]+)"', line)[1].decode()
-            by_action[action] = by_action.get(action, 0) + 1
-            size[action] = size.get(action, 0) + len(line)
-            last = line
+    for line in lines:
+        action = re.search(rb'"action":"([a-z_]+)"', line)[1].decode()
+        by_action[action] = by_action.get(action, 0) + 1
+        size[action] = size.get(action, 0) + len(line)
+        last = line
     stats = json.loads(last).get("nightjar", {}).get("stats", {}) if last else {}
     lost = sum(kind.get("lost", 0) for kind in stats.get("events", {}).values())
     return {

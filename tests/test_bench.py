@@ -32,19 +32,16 @@ class Comparing(unittest.TestCase):
 
 class Facts(unittest.TestCase):
     def test_a_stream_is_counted_and_its_losses_summed(self):
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "events.ndjson"
-            fork = '{"event":{"action":"fork"}}\n'
-            stopped = (
-                '{"event":{"action":"sensor_stopped"},"nightjar":{"stats":{"peak_rss_kb":2048,"programs":[],'
-                '"suppressed":{"default":3,"rate_limit":4},'
-                '"events":{"fork":{"sent":3,"lost":5},"exec":{"sent":0,"lost":2}}}}}\n'
-            )
-            path.write_text(fork * 3 + stopped)
-            facts = contenders.session_facts(path)
-            self.assertEqual(facts["events"], {"fork": 3, "sensor_stopped": 1})
-            self.assertEqual(facts["bytes"]["fork"], 3 * len(fork))
-            self.assertEqual((facts["lost"], facts["suppressed"], facts["peak_rss_mb"]), (7, 7, 2.0))
+        fork = b'{"event":{"action":"fork"}}\n'
+        stopped = (
+            b'{"event":{"action":"sensor_stopped"},"nightjar":{"stats":{"peak_rss_kb":2048,"programs":[],'
+            b'"suppressed":{"default":3,"rate_limit":4},'
+            b'"events":{"fork":{"sent":3,"lost":5},"exec":{"sent":0,"lost":2}}}}}\n'
+        )
+        facts = contenders.session_facts([fork, fork, fork, stopped])
+        self.assertEqual(facts["events"], {"fork": 3, "sensor_stopped": 1})
+        self.assertEqual(facts["bytes"]["fork"], 3 * len(fork))
+        self.assertEqual((facts["lost"], facts["suppressed"], facts["peak_rss_mb"]), (7, 7, 2.0))
 
 
 class Sizes(unittest.TestCase):
