@@ -68,9 +68,10 @@ __weak __noinline int over_limit(__u32 kind, __u32 pid, __u64 start_ns)
 /* The same for the current process. */
 static __always_inline bool over_limit_current(__u16 kind)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task;
 
 	if (!limit_interval_ns || !(WIRE_KINDS_LIMITED >> kind & 1))
 		return false;
+	task = (void *)bpf_get_current_task();
 	return over_limit(kind, READ(task, tgid), READ(task, group_leader, start_boottime));
 }

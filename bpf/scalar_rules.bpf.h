@@ -174,7 +174,7 @@ __weak __noinline int scalar_drop(__u64 what, __u64 users, __u64 cgroup, __u32 p
 /* Whether the rules drop an event of the current task. */
 static __always_inline bool scalar_drop_current(__u16 kind)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task;
 	__u64 users = 0, cgroup = 0, start_ns = 0;
 	__u32 state, pid = 0;
 
@@ -183,6 +183,7 @@ static __always_inline bool scalar_drop_current(__u16 kind)
 	state = scalar_rules_now();
 	if (!state)
 		return false;
+	task = (void *)bpf_get_current_task();
 	if (state & WIRE_RULES_ASK_USER)
 		users = READ(task, real_cred, euid.val) | (__u64)task_login_uid(task) << 32;
 	if (state & WIRE_RULES_ASK_CGROUP)
