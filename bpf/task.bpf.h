@@ -47,6 +47,17 @@ static __always_inline void fill_namespaces(struct wire_namespaces *out, struct 
 	out->time = bpf_core_field_exists(struct nsproxy, time_ns) ? KREAD(proxy, time_ns, ns.inum) : 0;
 }
 
+/* Two numbers: less than a call that copies a text. What is behind the NUL is nothing. */
+static __always_inline void put_comm(struct wire_task *out, struct task_struct *leader)
+{
+	const void *from = (const void *)leader + bpf_core_field_offset(struct task_struct, comm);
+	__u64 *to = (void *)out->comm;
+
+	to[0] = READ_AT(__u64, from);
+	to[1] = READ_AT(__u64, from + sizeof(*to));
+}
+WIRE_ASSERT(sizeof(((struct wire_task *)0)->comm) == 2 * sizeof(__u64));
+
 static __always_inline void fill_task(struct wire_task *out, struct task_struct *task, const bool direct)
 {
 	struct task_struct *leader = KREAD(task, group_leader);
@@ -64,17 +75,51 @@ static __always_inline void fill_task(struct wire_task *out, struct task_struct 
 	out->login_uid = task_login_uid(task);
 	out->pad0 = 0;
 	fill_namespaces(&out->ns, task, own.ns, direct);
-	__builtin_memset(out->comm, 0, sizeof(out->comm));
-	bpf_probe_read_kernel_str(out->comm, sizeof(out->comm), &leader->comm);
+	put_comm(out, leader);
 }
 
-/* A cgroup's path is sent once: the record of a process carries only the id. */
+/* A cgroup's path is sent once: the record of a process carries only the id. Here are the ids of those that were sent,
+ * by the last bits of the id, newest first. One that is pushed out by others, or by a CPU that writes at the same
+ * time, is sent again. 16 KiB: so small an array does not lie in pages of its own, which costs less than a hash table.
+ */
+#define CGROUP_WAYS 4
+#define CGROUP_ROWS 512
+struct cgroup_ids {
+	__u64 id[CGROUP_WAYS];
+};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 4096);
-	__type(key, __u64);
-	__type(value, __u32);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, CGROUP_ROWS);
+	__type(key, __u32);
+	__type(value, struct cgroup_ids);
 } cgroups_seen __weak SEC(".maps");
+
+static __always_inline struct cgroup_ids *cgroup_ids_like(__u64 id)
+{
+	__u32 row = id % CGROUP_ROWS;
+
+	return bpf_map_lookup_elem(&cgroups_seen, &row);
+}
+
+static __always_inline bool is_cgroup_told(__u64 id)
+{
+	struct cgroup_ids *ids = cgroup_ids_like(id);
+
+	return ids && (ids->id[0] == id || ids->id[1] == id || ids->id[2] == id || ids->id[3] == id);
+}
+
+static __always_inline void note_cgroup_told(__u64 id)
+{
+	struct cgroup_ids *ids = cgroup_ids_like(id);
+
+	if (!ids)
+		return;
+	ids->id[3] = ids->id[2];
+	ids->id[2] = ids->id[1];
+	ids->id[1] = ids->id[0];
+	ids->id[0] = id;
+}
 
 /* Where the record of a cgroup's path is made: COPIES rows on each CPU, for all programs, since few events are the
  * first of their cgroup. Another program can come between on the same CPU, so a row is taken first: who adds one and
@@ -115,13 +160,12 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 	struct cgroup_row *s = scratch_of(&cgroup_scratch, 0);
 	struct kernfs_node *node = READ(task_cgroup(task), kn);
 	__u64 id = kernfs_id(node);
-	__u32 one = 1;
 	__u64 lost;
 	__u64 len; /* 64 bits: 5.10 does not carry bounds of 32-bit compares over */
 
 	out->cgroup_id = id;
 	RETURN_UNLESS(id);
-	RETURN_UNLESS(!bpf_map_lookup_elem(&cgroups_seen, &id));
+	RETURN_UNLESS(!is_cgroup_told(id));
 	RETURN_UNLESS(s);
 	if (!s) /* what the compiler sees */
 		return;
@@ -141,7 +185,7 @@ static __always_inline void fill_cgroup(void *ctx, struct wire_header *hdr, stru
 	}
 	opaque(lost); /* or the compiler lays out a backward jump, which the legacy tier must not have */
 	if (!lost)
-		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
+		note_cgroup_told(id);
 	hdr->incomplete |= lost * WIRE_MISSING_CGROUP;
 	RETURNS;
 }
@@ -254,7 +298,7 @@ static __always_inline __u32 begin_cgroup(struct wire_header *hdr, struct wire_t
 	__u32 record;
 
 	out->cgroup_id = id;
-	if (!id || bpf_map_lookup_elem(&cgroups_seen, &id))
+	if (!id || is_cgroup_told(id))
 		return 0;
 	record = make_cgroup_record((__u64)node, hdr->time_ns, true);
 	if (record == CGROUP_UNKNOWN) {
@@ -271,7 +315,6 @@ static __noinline bool send_cgroup_row(void *ctx, __u32 record)
 	struct cgroup_row *s = cgroup_row_at(CGROUP_RECORD_ROW(record));
 	__u64 size = CGROUP_RECORD_SIZE(record);
 	bool sent = false;
-	__u32 one = 1;
 	__u64 id;
 
 	if (!s)
@@ -282,7 +325,7 @@ static __noinline bool send_cgroup_row(void *ctx, __u32 record)
 		sent = send_record(ctx, &lifecycle, &s->rec.hdr, size);
 	give_cgroup_row(s);
 	if (sent)
-		bpf_map_update_elem(&cgroups_seen, &id, &one, BPF_ANY);
+		note_cgroup_told(id);
 	return sent;
 }
 

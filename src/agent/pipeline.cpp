@@ -16,6 +16,7 @@ namespace {
 // Bounds of what is kept for events that may never come (an exec that fails after its script was told).
 constexpr std::size_t processes_kept = 65536;
 constexpr std::size_t script_chains_kept = 1024;
+// Of these the half that was told last, at least: the kernel side tells a path again when some 2,048 others were told.
 constexpr std::size_t cgroups_kept = 16384;
 
 /// What the agent knows of itself without the kernel side's help: its ids, but neither its exact start nor its
@@ -196,9 +197,16 @@ void Pipeline::on_script(Bytes record) {
   chain.push_back({join_path(text_of(record, script.path)), script.inode, script.dev});
 }
 
+Pipeline::Cgroup* Pipeline::find_cgroup(std::uint64_t id) {
+  for (Cgroups* some : {&cgroups_, &older_cgroups_}) {
+    if (const auto found = some->find(id); found != some->end()) return &found->second;
+  }
+  return nullptr;
+}
+
 void Pipeline::on_cgroup(Bytes record) {
   const auto& told = as_wire<cgroup_path>(record);
-  if (cgroups_.size() >= cgroups_kept) cgroups_.clear();
+  if (cgroups_.size() >= cgroups_kept / 2) older_cgroups_ = std::exchange(cgroups_, {});
   const std::string path = join_path(text_of(record, told.path));
   const ContainerName container = container_of_cgroup(path);
   Cgroup& cgroup = cgroups_[told.id];
@@ -292,17 +300,16 @@ void Pipeline::common_facts(const wire_header& header, const wire_task& task, co
       facts_[Fact::parent_entity_id] = entity_id(task.parent_pid, known_start(task.parent_start_ns));
     }
   }
-  const auto cgroup = cgroups_.find(task.cgroup_id);
-  if (cgroup != cgroups_.end()) {
-    facts_[Fact::cgroup_path] = cgroup->second.path;
-    facts_[Fact::container_id] = cgroup->second.id;
-    facts_[Fact::container_runtime] = cgroup->second.runtime;
-    facts_[Fact::container_image] = cgroup->second.image;
-    facts_[Fact::container_name] = cgroup->second.name;
-    if (!cgroup->second.pod.empty()) {
+  if (const Cgroup* cgroup = find_cgroup(task.cgroup_id)) {
+    facts_[Fact::cgroup_path] = cgroup->path;
+    facts_[Fact::container_id] = cgroup->id;
+    facts_[Fact::container_runtime] = cgroup->runtime;
+    facts_[Fact::container_image] = cgroup->image;
+    facts_[Fact::container_name] = cgroup->name;
+    if (!cgroup->pod.empty()) {
       facts_[Fact::orchestrator] = "\"kubernetes\"";
       facts_[Fact::pod_kind] = "\"pod\"";
-      facts_[Fact::pod_uid] = cgroup->second.pod;
+      facts_[Fact::pod_uid] = cgroup->pod;
     }
   } else if (task.cgroup_id != 0) {
     more_missing_ |= WIRE_MISSING_CGROUP;

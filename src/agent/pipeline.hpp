@@ -208,7 +208,10 @@ class Pipeline {
     std::string path, id, runtime, image, name, pod;  // JSON; empty for none
     std::uint32_t rules_generation = 0;
   };
-  std::unordered_map<std::uint64_t, Cgroup> cgroups_;
+  using Cgroups = std::unordered_map<std::uint64_t, Cgroup>;
+  /// Null: it was not told, or long ago.
+  Cgroup* find_cgroup(std::uint64_t id);
+  Cgroups cgroups_, older_cgroups_;
 
   std::vector<Line> lines_;
   Batch other_;

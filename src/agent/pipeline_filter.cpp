@@ -75,11 +75,11 @@ void Pipeline::teach_rules(const EventInfo& event, Bytes record) {
     }
   }
   if (rules->asks_cgroups()) {
-    const auto cgroup = cgroups_.find(task.cgroup_id);
-    if (cgroup != cgroups_.end() && cgroup->second.rules_generation != rules->generation()) {
-      cgroup->second.rules_generation = rules->generation();
+    Cgroup* cgroup = find_cgroup(task.cgroup_id);
+    if (cgroup != nullptr && cgroup->rules_generation != rules->generation()) {
+      cgroup->rules_generation = rules->generation();
       const auto text = [](const std::string& json) { return json.empty() ? std::string() : json::unquoted(json); };
-      rules->learn_cgroup(task.cgroup_id, {text(cgroup->second.path), text(cgroup->second.id)});
+      rules->learn_cgroup(task.cgroup_id, {text(cgroup->path), text(cgroup->id)});
     }
   }
 }

@@ -58,12 +58,13 @@ Result<> Sensor::pin(Pins& pins) {
 Result<> Sensor::forget_cgroups() {
   for (const Map& map : shared_) {
     if (map.name() != "cgroups_seen") continue;
-    std::vector<std::uint64_t> ids;
-    NIGHTJAR_CHECK((map.for_each([&](std::span<const std::byte> key, std::span<const std::byte>) {
-      std::memcpy(&ids.emplace_back(), key.data(), sizeof(std::uint64_t));
-      return true;
-    })));
-    for (const std::uint64_t id : ids) (void)map.erase(std::as_bytes(std::span(&id, 1)));
+    const std::vector<std::byte> none(map.value_size());
+    Result<> forgotten{};
+    NIGHTJAR_CHECK(map.for_each_key([&](std::span<const std::byte> row) {
+      forgotten = map.set(row, std::span<const std::byte>(none));
+      return forgotten.has_value();
+    }));
+    NIGHTJAR_CHECK(std::move(forgotten));
   }
   return {};
 }

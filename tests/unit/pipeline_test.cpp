@@ -43,6 +43,17 @@ std::vector<std::byte> piece(std::uint32_t pid, std::uint32_t offset, std::strin
   return bytes;
 }
 
+std::vector<std::byte> cgroup(std::uint64_t id, std::string_view path) {
+  std::vector<std::byte> bytes(sizeof(cgroup_path) + path.size());
+  auto& record = *reinterpret_cast<cgroup_path*>(bytes.data());
+  record.hdr.kind = WIRE_CGROUP;
+  record.hdr.size = static_cast<std::uint32_t>(bytes.size());
+  record.id = id;
+  record.path = {sizeof(cgroup_path), static_cast<std::uint32_t>(path.size())};
+  std::memcpy(bytes.data() + sizeof(cgroup_path), path.data(), path.size());
+  return bytes;
+}
+
 class PipelineTest : public testing::Test {
  protected:
   nlohmann::json take(Bytes bytes) {
@@ -99,6 +110,18 @@ TEST_F(PipelineTest, counts_what_is_no_record) {
   record.exec().hdr.kind = 77;
   EXPECT_TRUE(take(record.bytes).is_null());
   EXPECT_EQ(pipeline_.malformed(), 2U);
+}
+
+/// The kernel side tells a path once, and again when about 2,048 others were told since (cgroups_seen, bpf/task.bpf.h).
+TEST_F(PipelineTest, a_cgroup_is_known_as_long_as_the_kernel_side_does_not_tell_it_again) {
+  constexpr std::uint64_t told_once = 2048, all = 20011;
+  for (std::uint64_t id = 1; id <= all; ++id) {
+    take(cgroup(id, std::string_view("c\0", 2)));
+    if (id <= told_once || id % 13 != 0) continue;
+    ExecRecord record(7, "");
+    record.exec().task.cgroup_id = id - told_once;
+    ASSERT_EQ(take(record.bytes)["nightjar"]["cgroup"]["path"], "/c") << id;
+  }
 }
 
 TEST_F(PipelineTest, sequence_goes_up_by_one) {
