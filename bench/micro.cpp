@@ -141,10 +141,10 @@ BENCHMARK(busy_process);
 
 /// From two buffers into one order, round after round.
 void merge(benchmark::State& state) {
-  Merger merger;
+  constexpr std::uint64_t round_ns = 9'000'000;
+  Merger merger(2 * round_ns);
   auto record = process_record(WIRE_PROCESS_EXIT, sizeof(process_exit), 7);
   auto& header = *reinterpret_cast<wire_header*>(record.data());
-  constexpr std::uint64_t round_ns = 10'000'000;
   constexpr std::uint64_t records = 500;
   std::uint64_t now_ns = round_ns;
   std::size_t given = 0;

@@ -13,10 +13,8 @@ namespace {
 constexpr std::uint64_t ms = 1'000'000;
 constexpr std::uint64_t second = 1000 * ms;
 
-// While events come, the reader looks this often: a batch then holds hundreds, and latency stays well under 20 ms.
-constexpr int busy_wait_ms = 10;
 // A perf buffer cannot wake for the first record only; nothing waits longer than this.
-constexpr int perf_idle_wait_ms = 50;
+constexpr unsigned perf_wait_ms = 50;
 constexpr std::uint64_t losses_every_ns = second / 2;  // told within a second
 constexpr std::uint64_t flows_every_ns = second;
 constexpr std::size_t write_bytes = 256 << 10;
@@ -53,6 +51,7 @@ Collector::Collector(const Host& host, const SensorOptions& options, std::unique
       log_(std::move(log)),
       pipeline_(host, pipeline_settings(options, *sensor_, outputs_, gate_.get())),
       losses_(sensor_->counters()),
+      merger_(options.latency_ms * ms),
       stats_interval_s_(options.stats_interval_s) {
   if (!sensor_->limits().empty()) limits_.emplace(sensor_->limits());
   if (const Map* flows = sensor_->flows())
@@ -203,6 +202,13 @@ Result<std::size_t> Collector::drain(bool last) {
   return records;
 }
 
+/// While events come: a batch holds what half of the time brings that an event may take. A ring buffer wakes the reader
+/// when much waits.
+unsigned Collector::round_ms() const {
+  const unsigned half = std::max(1U, options_.latency_ms / 2);
+  return sensor_->uses_ring_buffer() ? half : std::min(half, perf_wait_ms);
+}
+
 Result<bool> Collector::turn(int signals) {
   if (watched_signals_ != signals) {
     epoll_event event{};
@@ -212,10 +218,10 @@ Result<bool> Collector::turn(int signals) {
     watched_signals_ = signals;
   }
   const std::uint64_t before = boot_clock_ns();
-  const std::uint64_t next = std::max(before, merger_.next_round_ns(before + busy_wait_ms * ms));
+  const std::uint64_t next = std::max(before, merger_.next_round_ns(before + round_ms() * ms));
   int wait_ms = static_cast<int>((next - before + ms - 1) / ms);
   if (idle_) {
-    wait_ms = sensor_->uses_ring_buffer() ? static_cast<int>(second / ms) : perf_idle_wait_ms;
+    wait_ms = sensor_->uses_ring_buffer() ? static_cast<int>(second / ms) : static_cast<int>(perf_wait_ms);
     if (options_.duration_s > 0) {
       const double left =
           options_.duration_s * 1000 - static_cast<double>(before - started_ns_) / static_cast<double>(ms);

@@ -97,6 +97,7 @@ class Collector {
   [[nodiscard]] std::string stats_json();
   [[nodiscard]] std::string coverage_json() const;
   [[nodiscard]] bool reached_count() const;
+  [[nodiscard]] unsigned round_ms() const;
 
   const Host& host_;
   const SensorOptions& options_;

@@ -8,8 +8,6 @@
 namespace nightjar {
 namespace {
 
-// A program stamps its record before it sends it; on a busy virtual CPU much can come between.
-constexpr std::uint64_t stamp_to_send_ns = 25'000'000;
 // Room that stays when nothing is held.
 constexpr std::size_t words_kept = 65536;
 
@@ -18,6 +16,8 @@ std::size_t words_of(std::size_t bytes) {
 }
 
 }  // namespace
+
+Merger::Merger(std::uint64_t hold_ns) : hold_ns_(hold_ns) {}
 
 std::uint64_t Merger::add(Bytes record, const Origin& origin) {
   if (record.size() < sizeof(wire_header)) return 0;  // cannot be one of ours; nothing to order it by
@@ -30,11 +30,11 @@ std::uint64_t Merger::add(Bytes record, const Origin& origin) {
 }
 
 void Merger::read_up_to(std::uint64_t time_ns) {
-  ripe_before_ns_ = std::min(ripe_before_ns_, time_ns > stamp_to_send_ns ? time_ns - stamp_to_send_ns : 0);
+  ripe_before_ns_ = std::min(ripe_before_ns_, time_ns > hold_ns_ ? time_ns - hold_ns_ : 0);
 }
 
 void Merger::begin_round(std::uint64_t now_ns) {
-  ripe_before_ns_ = now_ns > stamp_to_send_ns ? now_ns - stamp_to_send_ns : 0;
+  ripe_before_ns_ = now_ns > hold_ns_ ? now_ns - hold_ns_ : 0;
 }
 
 void Merger::give(bool all, const std::function<void(Bytes, const Origin&)>& take) {
@@ -66,8 +66,7 @@ void Merger::let_go_of_given() {
 
 std::uint64_t Merger::next_round_ns(std::uint64_t wanted_ns) const {
   if (held_.empty()) return wanted_ns;
-  return std::clamp(wanted_ns, held_.front().time_ns + stamp_to_send_ns + 1,
-                    held_.back().time_ns + stamp_to_send_ns + 1);
+  return std::clamp(wanted_ns, held_.front().time_ns + hold_ns_ + 1, held_.back().time_ns + hold_ns_ + 1);
 }
 
 void Merger::for_each(const std::function<void(Bytes, const Origin&)>& visit) const {

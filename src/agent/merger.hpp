@@ -19,10 +19,12 @@ struct Origin {
 
 /// Puts the records of several buffers (the perf buffers of the CPUs, or the two ring buffers) into the order in which
 /// they happened. (One ring buffer alone has that order by itself.) A round reads every buffer, so what was sent before
-/// it began is there at its end; what bears a time some milliseconds before that can no longer be overtaken, and is
+/// it began is there at its end. A program stamps its record before it sends it, and on a busy virtual CPU much can
+/// come between: what bears a time some milliseconds (`hold_ns`) before the round can no longer be overtaken, and is
 /// ripe. Memory: what comes in those milliseconds and one round.
 class Merger {
  public:
+  explicit Merger(std::uint64_t hold_ns);
   /// Returns the time that it bears.
   std::uint64_t add(Bytes record, const Origin& origin = {});
   /// Call before a round of reading, with the boot clock.
@@ -51,6 +53,7 @@ class Merger {
   }
   void let_go_of_given();
 
+  const std::uint64_t hold_ns_;
   std::vector<Held> held_;  // up to sorted_ by time, then as they came
   std::size_t sorted_ = 0;
   std::vector<std::uint64_t> words_;  // the records one after the other, aligned as records are

@@ -44,6 +44,7 @@ struct SensorOptions {
   double duration_s = 0;               ///< 0: no limit
   std::uint64_t count = 0;             ///< 0: no limit
   unsigned stats_interval_s = 60;      ///< between sensor_stats events
+  unsigned latency_ms = 18;            ///< how long an event may wait for others
   std::uint64_t rate_limit = 20000;    ///< events of a process and kind in a second; 0: no limit
   bool summary = false;                ///< --stats
   std::uint64_t process_start_ns = 0;  ///< boot clock when main began

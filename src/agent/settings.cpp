@@ -163,6 +163,12 @@ Result<> set_stats_interval(SensorOptions& options, const Values& values, const 
   return options.stats_interval_s > 0 ? Result<>{} : wrong(name, values.back(), expected);
 }
 
+Result<> set_latency(SensorOptions& options, const Values& values, const std::string& name) {
+  const std::string expected = "milliseconds from 2 to 1000";
+  options.latency_ms = NIGHTJAR_TRY(number<unsigned>(name, values.back(), expected));
+  return options.latency_ms >= 2 && options.latency_ms <= 1000 ? Result<>{} : wrong(name, values.back(), expected);
+}
+
 Result<> set_rate_limit(SensorOptions& options, const Values& values, const std::string& name) {
   constexpr std::uint64_t most = 1'000'000'000;
   const std::string expected = "a number of events from 0 to 1000000000";
@@ -214,6 +220,9 @@ constexpr Setting settings[] = {
      set_flag<&SensorOptions::package>},
     {text, "stats_interval", "--stats-interval", "SECONDS", "60", "Seconds between sensor_stats events.", once, of_both,
      live, set_stats_interval},
+    {text, "latency", "--latency", "MS", "18",
+     "Milliseconds that an event waits for others, from 2 to 1000: less is told sooner, more costs less CPU.", once,
+     of_both, fixed, set_latency},
     {text, "rate_limit", "--rate-limit", "N", "20000",
      "Events of one kind that a process may cause in a second (network, namespace, memory, signal); what is above is "
      "counted; 0: no limit.",

@@ -27,6 +27,21 @@ TEST(Outputs, writes_to_two_files_the_same) {
   EXPECT_FALSE(read_file(temp / "a").empty());
 }
 
+/// The command looks itself what was told of it so far.
+TEST(Outputs, tells_as_soon_as_the_latency_allows) {
+  const TempDir temp;
+  const auto watch = [&](const std::string& latency, const std::string& script) {
+    const std::string path = temp / latency;
+    return nightjar(watch_arguments({"--events", "all", "--latency", latency, "--output", "file:" + path},
+                                    {"/bin/sh", "-c", script, "sh", "\"action\":\"exec\"", path}));
+  };
+  const auto soon = watch("2", "for i in $(seq 97); do grep -q $1 $2 && exit 7; sleep 0.1; done");
+  EXPECT_EQ(soon.status, 7) << soon.err;
+  const auto late = watch("1000", "sleep 0.2; if grep -q $1 $2; then exit 7; fi; exit 11");
+  EXPECT_EQ(late.status, 11) << late.err;
+  EXPECT_FALSE(parse_stream(read_file(temp / "1000"), {}).of("exec").empty());
+}
+
 // The command does not even run when the stream has nowhere to go.
 TEST(Outputs, refuses_a_file_that_cannot_be_opened) {
   const TempDir temp;

@@ -33,6 +33,7 @@ KEYS = {
     "hash": ("true", "sha256"),
     "package": ("true", "[deb]"),
     "stats_interval": ("5", "often"),
+    "latency": ("2", "1"),
     "rate_limit": ("0", "-1"),
     "transport": ("perf", "pigeon"),
     "program_tier": ("kprobe", "first"),

@@ -7,6 +7,7 @@ namespace nightjar {
 namespace {
 
 constexpr std::uint64_t second = 1'000'000'000;
+constexpr std::uint64_t hold_ns = 23'000'000;
 
 std::vector<std::uint64_t> given(Merger& merger, bool all) {
   std::vector<std::uint64_t> times;
@@ -22,7 +23,7 @@ void add(Merger& merger, std::uint64_t time_ns) {
 
 TEST(Merger, holds_back_what_may_still_be_on_its_way) {
   constexpr std::uint64_t ms = second / 1000;
-  Merger merger;
+  Merger merger(hold_ns);
   EXPECT_EQ(merger.next_round_ns(7), 7U);
   merger.begin_round(10 * second);
   add(merger, 9 * second);
@@ -31,8 +32,7 @@ TEST(Merger, holds_back_what_may_still_be_on_its_way) {
   EXPECT_EQ(given(merger, false), (std::vector<std::uint64_t>{9 * second}));
   EXPECT_FALSE(merger.empty());
   const std::uint64_t next = merger.next_round_ns(10 * second);
-  EXPECT_GT(next, 10 * second);
-  EXPECT_LT(next, 10 * second + 30 * ms);
+  EXPECT_EQ(next, 10 * second - ms + hold_ns + 1);
   EXPECT_EQ(merger.next_round_ns(next + ms), next + ms);
   EXPECT_EQ(merger.next_round_ns(20 * second), next + 2 * ms);  // then the last one is ripe
   merger.begin_round(next);
@@ -41,7 +41,7 @@ TEST(Merger, holds_back_what_may_still_be_on_its_way) {
 }
 
 TEST(Merger, waits_for_a_buffer_that_was_not_read_to_its_end) {
-  Merger merger;
+  Merger merger(hold_ns);
   merger.begin_round(10 * second);
   add(merger, 5 * second);
   merger.begin_round(11 * second);
@@ -59,7 +59,7 @@ TEST(Merger, waits_for_a_buffer_that_was_not_read_to_its_end) {
 }
 
 TEST(Merger, gives_everything_in_order_at_the_end) {
-  Merger merger;
+  Merger merger(hold_ns);
   merger.begin_round(10 * second);
   for (const std::uint64_t at : {7, 3, 5, 3}) add(merger, at * second);
   EXPECT_EQ(given(merger, true), (std::vector<std::uint64_t>{3 * second, 3 * second, 5 * second, 7 * second}));
