@@ -424,6 +424,7 @@ struct unix_sock {
 
 struct linux_binprm {
 	struct file *file;
+	struct cred *cred;
 	int argc;
 	const char *filename;
 	const char *interp;

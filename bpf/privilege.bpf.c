@@ -157,16 +157,37 @@ struct {
 	__type(value, struct wire_credentials);
 } credentials_before SEC(".maps");
 
+static __always_inline void keep_credentials(__u32 kind, const struct wire_credentials *now)
+{
+	__u64 key = call_key(kind);
+
+	bpf_map_update_elem(&credentials_before, &key, now, BPF_ANY);
+}
+
 static __always_inline int credentials_begin(__u32 kind)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
-	__u64 key = call_key(kind);
 	struct wire_credentials now;
 
 	if (!current_in_scope())
 		return 0;
 	fill_credentials(&now, READ(task, real_cred));
-	bpf_map_update_elem(&credentials_before, &key, &now, BPF_ANY);
+	keep_credentials(kind, &now);
+	return 0;
+}
+
+/* The new ones are made already (begin_new_exec(), fs/exec.c: bprm_creds_from_file() comes before, commit_creds() puts
+ * the same ones into force), and hardly ever other ones. */
+static __always_inline int exec_begins(struct linux_binprm *bprm)
+{
+	struct task_struct *task = (void *)bpf_get_current_task();
+	struct wire_credentials now;
+
+	if (!current_in_scope())
+		return 0;
+	fill_credentials(&now, READ(task, real_cred));
+	if (differs_from(&now, READ(bprm, cred)))
+		keep_credentials(WIRE_SET_CREDENTIALS, &now);
 	return 0;
 }
 
@@ -200,11 +221,11 @@ int privilege_set_credentials__exit(struct call_exits *ctx)
 	return credentials_end(ctx, &lifecycle, WIRE_SET_CREDENTIALS, false);
 }
 
-/* An exec: sched_prepare_exec (6.10) is before the change, sched_process_exec after. */
+/* An exec: sched_prepare_exec(task, bprm) (6.10) is before the change, sched_process_exec after. */
 SEC("raw_tp/sched_prepare_exec")
 int privilege_set_credentials__before_exec_more(struct bpf_raw_tracepoint_args *ctx)
 {
-	return credentials_begin(WIRE_SET_CREDENTIALS);
+	return exec_begins((void *)ctx->args[1]);
 }
 
 SEC("raw_tp/sched_process_exec")
