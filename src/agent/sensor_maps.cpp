@@ -109,7 +109,7 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.btf_path = types_.path;
   group.log = log;
   group.log_libbpf_debug = false;  // no command shows them
-  group.load_threads = std::clamp(std::thread::hardware_concurrency(), 2U, load_threads_most);
+  group.load_threads = std::clamp(std::thread::hardware_concurrency(), 1U, load_threads_most);
   constant(group, "use_ring", std::uint32_t{ring_});
   constant(group, "stand_ins", std::uint32_t{is_preemptible()});
   constant(group, "plain_loads", std::uint32_t{features_.has(Feature::plain_loads)});

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Instructions that the loader makes by itself.
+// Instructions of the smallest programs, which the loader makes by itself.
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,6 @@ constexpr bpf_insn instruction(unsigned code, unsigned to, unsigned from, int of
 constexpr bpf_insn set_zero(unsigned to) {
   return instruction(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, 0);
 }
-/// The kernel takes it out again: opt_remove_nops(), kernel/bpf/verifier.c.
-inline constexpr bpf_insn no_operation = instruction(BPF_JMP | BPF_JA, 0, 0, 0, 0);
 inline constexpr bpf_insn leave = instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 
 }  // namespace nightjar

@@ -64,8 +64,8 @@ SectionHandlers::~SectionHandlers() {
   for (const int id : ids_) ::libbpf_unregister_prog_handler(id);
 }
 
-ParallelLoad::ParallelLoad(unsigned threads, std::string license, const bpf_object* object)
-    : license_(std::move(license)), object_(object), outer_(current), refused_(none) {
+ParallelLoad::ParallelLoad(unsigned threads, std::string license)
+    : license_(std::move(license)), outer_(current), refused_(none) {
   const SignalsBlocked blocked;
   try {
     for (unsigned others = 1; others < threads; ++others) threads_.emplace_back([this] { work(); });
@@ -96,8 +96,6 @@ void ParallelLoad::add(bpf_program* program, bpf_prog_load_opts& options) {
   Job job{.program = program, .instructions = {}, .functions = {}, .lines = {}, .options = {}, .loaded = {}};
   const bpf_insn* first = ::bpf_program__insns(program);
   job.instructions.assign(first, first + ::bpf_program__insn_cnt(program));
-  if (jobs_.empty()) constants_ = constant_maps(object_);  // now the maps are made
-  put_constants(job.instructions, constants_);
   // The libbpf that runs may be newer or older than the one that this was compiled with.
   const std::size_t size = std::min(options.sz, sizeof(job.options));
   std::memcpy(&job.options, &options, size);

@@ -14,7 +14,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
-#include "constant_loads.hpp"
 #include "nightjar/unique_fd.hpp"
 
 namespace nightjar {
@@ -39,8 +38,7 @@ class SectionHandlers {
 class ParallelLoad {
  public:
   /// `threads`: how many load, this one included. With less than can be started, fewer do.
-  /// `object`: whose programs these are; their constants are put in place of the loads (constant_loads.hpp).
-  ParallelLoad(unsigned threads, std::string license, const bpf_object* object);
+  ParallelLoad(unsigned threads, std::string license);
   ParallelLoad(const ParallelLoad&) = delete;
   ParallelLoad& operator=(const ParallelLoad&) = delete;
   ~ParallelLoad();
@@ -67,8 +65,6 @@ class ParallelLoad {
   void end(bool is_given_up);
 
   const std::string license_;
-  const bpf_object* const object_;
-  ConstantMaps constants_;
   ParallelLoad* const outer_;
   std::mutex mutex_;
   std::condition_variable more_;

@@ -240,7 +240,7 @@ Result<ObjectHandle> VersionLoader::load_object() {
     if (options_.before_maps) options_.before_maps(memory_of_maps(object.get(), blueprint_, options_));
     LibbpfCapture capture;
     std::optional<ParallelLoad> parallel;
-    if (alone.empty() && threads > 1) parallel.emplace(threads, blueprint_.license(), object.get());
+    if (alone.empty() && threads > 1) parallel.emplace(threads, blueprint_.license());
     const int result = ::bpf_object__load(object.get());
     if (result == 0) {
       const bool was_alone = !alone.empty();

@@ -130,9 +130,8 @@ TEST(LoadThreads, GiveTheSameProgramsAsOne) {
       if (program.fd < 0) continue;
       const auto expected = by_one->stats(program.name), stats = by_many->stats(program.name);
       ASSERT_OK(stats);
-      // Less where constants stand in place of loads (constant_loads.hpp).
-      EXPECT_LE(stats->instructions, expected->instructions) << program.name;
-      EXPECT_GT(stats->instructions, expected->instructions / 2) << program.name;
+      EXPECT_EQ(stats->instructions, expected->instructions) << program.name;
+      EXPECT_EQ(stats->verified_instructions, expected->verified_instructions) << program.name;
     }
     rename_self();
     EXPECT_EQ(counter(*by_many->map("counters"), 1), 1U);
