@@ -385,13 +385,19 @@ SEC("kprobe/exit_signals") int file_process_ends__kprobe(struct pt_regs *ctx)
 {
 	return thread_ends(ctx, false);
 }
-/* A process that a signal ends makes no call: its files are told after its exit. */
+/* A process that a signal ends makes no call. What it has open is told before its exit is, with which it leaves the
+ * tree: the agent attaches the one program before the other (told_before_exit). */
 SEC("raw_tp/sys_enter") int file_process_ends__calls(struct call_enters *ctx)
 {
 	return thread_ends(ctx, ctx->nr == __NR_exit_group);
 }
 SEC("tp_btf/sched_process_exit") int file_process_killed__calls(__u64 *ctx)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
+
+	/* The only thread, ended by no signal: it made the call. */
+	if (READ(task, signal, nr_threads) == 1 && !(READ(task, exit_code) & 0x7f))
+		return 0;
 	return thread_ends(ctx, false);
 }
 

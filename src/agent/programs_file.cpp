@@ -80,7 +80,7 @@ std::vector<Program> write_call_programs() {
                        "dup2",
 #endif
                        "close", "dup3"}),
-          at_calls("file_process_ends__calls", "enter", {"exit", "exit_group"}), Program("file_process_killed__calls"),
+          at_calls("file_process_ends__calls", "enter", {"exit", "exit_group"}), Program(std::string(told_before_exit)),
           at_calls("file_written__calls", "exit",
                    {"write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "splice", "copy_file_range"})};
 }

@@ -2,6 +2,7 @@
 // All groups of programs loaded as one object.
 #include <algorithm>
 
+#include "agent/programs_file.hpp"
 #include "agent/sensor.hpp"
 
 namespace nightjar {
@@ -89,6 +90,8 @@ bool Sensor::load_together(const ProgramBlueprint& blueprint, const SensorOption
       all.programs.insert(all.programs.end(), version.programs.begin(), version.programs.end());
       all.constants.insert(version.constants.begin(), version.constants.end());
     }
+    // Programs of one tracepoint run in the order in which they are attached.
+    std::ranges::stable_partition(all.programs, [](const Program& one) { return one.name() == told_before_exit; });
     GroupOptions settings = group_options("programs", blueprint, options, log);
     std::string culprit;
     settings.on_refusal = [&culprit](std::string_view program) { culprit = program; };

@@ -25,6 +25,13 @@ TEST(File, reports_what_was_written_when_many_threads_end_at_once) {
   }
 }
 
+/// By a signal: it makes no call that says so.
+TEST(File, reports_what_was_written_when_a_process_is_killed) {
+  const auto watched = watch_files({"@LOG", "@DIR", "killed"});
+  SKIP_IF_TOLD(watched);
+  expect_file_events(watched);
+}
+
 /// How many operations, and from where they are drawn. A failure tells the seed.
 Strings random_operations(const char* seed) {
   const char* count = std::getenv("NIGHTJAR_TEST_OPERATIONS");

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// file_ops LOG DIR each | random SEED COUNT | copy_up | held | io_uring: file operations in DIR, each with the line
-// that says what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
+// file_ops LOG DIR each | random SEED COUNT | copy_up | held | killed | io_uring: file operations in DIR, each with the
+// line that says what must be reported: the path, and what stat(2) shows. Operations that fail leave no line.
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 
 #include "truth.h"
@@ -492,22 +494,27 @@ static void* wait_for_the_end(void* barrier) {
   return NULL;
 }
 
-// Files that are open when a process of several threads ends.
-static void held(void) {
-  enum { THREADS = 5 };
-  pthread_barrier_t barrier;
-  pthread_t thread;
+// A file that is open when the process ends.
+static void hold(void) {
   struct stat st;
-  pthread_barrier_init(&barrier, NULL, THREADS + 1);
-  for (int i = 0; i < THREADS; i++)
-    if (pthread_create(&thread, NULL, wait_for_the_end, &barrier)) truth_die("pthread_create");
-  pthread_barrier_wait(&barrier);
   int fd = open("held", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0640);
   TRUTH_CHECK(fd);
   if (fstat(fd, &st)) truth_die("fstat");
   expect("create", "held", &st, "");
   if (write(fd, "1234567", 7) != 7 || fstat(fd, &st)) truth_die("write");
   expect("modify", "held", &st, ",\"bytes\":7");
+}
+
+// The same in a process of several threads.
+static void held(void) {
+  enum { THREADS = 5 };
+  pthread_barrier_t barrier;
+  pthread_t thread;
+  pthread_barrier_init(&barrier, NULL, THREADS + 1);
+  for (int i = 0; i < THREADS; i++)
+    if (pthread_create(&thread, NULL, wait_for_the_end, &barrier)) truth_die("pthread_create");
+  pthread_barrier_wait(&barrier);
+  hold();
 }
 
 int main(int argc, char** argv) {
@@ -518,6 +525,12 @@ int main(int argc, char** argv) {
   TRUTH_CHECK(chdir(dir));
   dir_fd = open(dir, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
   TRUTH_CHECK(dir_fd);
+  const int is_killed = !strcmp(argv[3], "killed");
+  if (is_killed) {
+    pid_t child = fork();
+    TRUTH_CHECK(child);
+    if (child) return waitpid(child, NULL, 0) == child ? 0 : 98;
+  }
   truth("\"t\":\"begin\",\"pid\":%d", getpid());
   if (!strcmp(argv[3], "each")) {
     state = 1;
@@ -530,6 +543,9 @@ int main(int argc, char** argv) {
     copy_up();
   } else if (!strcmp(argv[3], "held")) {
     held();
+  } else if (is_killed) {
+    hold();
+    kill(getpid(), SIGKILL);
   } else if (!strcmp(argv[3], "io_uring")) {
     through_io_uring();
   } else {
