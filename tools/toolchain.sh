@@ -1,10 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash
-# Sourced by tools/setup and tools/build, so that both look for compilers in the same way.
+# Sourced by tools/setup, tools/build and ./test, so that all look for tools in the same way.
 # Each function prints a path or a name and succeeds, or prints nothing and fails.
 
 # A user's PATH on Debian has no sbin, and bpftool lives there.
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+
+# The Python that Debian's packages are for, whatever stands before it in PATH.
+system_python() {
+  if [[ -x /usr/bin/python3 ]]; then
+    echo /usr/bin/python3
+  else
+    command -v python3
+  fi
+}
 
 # The C++ compiler: CXX if set, else the newest g++ from 12 on.
 find_cxx() {
