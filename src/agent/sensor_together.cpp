@@ -90,8 +90,10 @@ bool Sensor::load_together(const ProgramBlueprint& blueprint, const SensorOption
       all.programs.insert(all.programs.end(), version.programs.begin(), version.programs.end());
       all.constants.insert(version.constants.begin(), version.constants.end());
     }
-    // Programs of one tracepoint run in the order in which they are attached.
-    std::ranges::stable_partition(all.programs, [](const Program& one) { return one.name() == told_before_exit; });
+    // Programs of one tracepoint run in the order in which they are attached. (Not std::ranges: clang 14, which may
+    // build the fuzzers, cannot compile GCC 12's subrange.)
+    std::stable_partition(all.programs.begin(), all.programs.end(),
+                          [](const Program& one) { return one.name() == told_before_exit; });
     GroupOptions settings = group_options("programs", blueprint, options, log);
     std::string culprit;
     settings.on_refusal = [&culprit](std::string_view program) { culprit = program; };
