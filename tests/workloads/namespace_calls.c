@@ -45,6 +45,15 @@ static void* leave_in_a_thread(void* unused) {
   return unused;
 }
 
+// pthread_join comes back shortly before the kernel has let go of the thread, and a process of two may leave neither
+// its pid nor its user namespace. The links of /proc/self/task are its threads and two more.
+static void wait_until_alone(void) {
+  struct stat st;
+  do {
+    if (stat("/proc/self/task", &st)) truth_die("/proc/self/task");
+  } while (st.st_nlink > 3);
+}
+
 static void unshare_mode(void) {
   leave(CLONE_FS, "\"CLONE_FS\"");
   leave(CLONE_NEWUTS | CLONE_NEWIPC, "\"CLONE_NEWUTS\",\"CLONE_NEWIPC\"");
@@ -52,6 +61,7 @@ static void unshare_mode(void) {
   // Only the calling thread changes.
   pthread_t thread;
   if (pthread_create(&thread, NULL, leave_in_a_thread, NULL) || pthread_join(thread, NULL)) truth_die("thread");
+  wait_until_alone();
   leave(CLONE_NEWPID, "\"CLONE_NEWPID\"");
   leave(CLONE_NEWNS | CLONE_NEWCGROUP, "\"CLONE_NEWNS\",\"CLONE_NEWCGROUP\"");
   if (unshare(0x12345) != -1) truth_die("unshare of nonsense worked");
