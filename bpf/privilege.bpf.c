@@ -157,37 +157,19 @@ struct {
 	__type(value, struct wire_credentials);
 } credentials_before SEC(".maps");
 
-static __always_inline void keep_credentials(__u32 kind, const struct wire_credentials *now)
+/* `exec`: what begins, if it is an exec; else NULL. Its new credentials are made already, and commit_creds() puts these
+ * into force (begin_new_exec(), fs/exec.c): if they are the same, nothing is kept. */
+static __always_inline int credentials_begin(__u32 kind, struct linux_binprm *exec)
 {
+	struct task_struct *task = (void *)bpf_get_current_task();
 	__u64 key = call_key(kind);
-
-	bpf_map_update_elem(&credentials_before, &key, now, BPF_ANY);
-}
-
-static __always_inline int credentials_begin(__u32 kind)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
 	struct wire_credentials now;
 
 	if (!current_in_scope())
 		return 0;
 	fill_credentials(&now, READ(task, real_cred));
-	keep_credentials(kind, &now);
-	return 0;
-}
-
-/* The new ones are made already (begin_new_exec(), fs/exec.c: bprm_creds_from_file() comes before, commit_creds() puts
- * the same ones into force), and hardly ever other ones. */
-static __always_inline int exec_begins(struct linux_binprm *bprm)
-{
-	struct task_struct *task = (void *)bpf_get_current_task();
-	struct wire_credentials now;
-
-	if (!current_in_scope())
-		return 0;
-	fill_credentials(&now, READ(task, real_cred));
-	if (differs_from(&now, READ(bprm, cred)))
-		keep_credentials(WIRE_SET_CREDENTIALS, &now);
+	if (!exec || differs_from(&now, READ(exec, cred)))
+		bpf_map_update_elem(&credentials_before, &key, &now, BPF_ANY);
 	return 0;
 }
 
@@ -212,7 +194,7 @@ static __always_inline int credentials_end(void *ctx, void *buffer, __u32 kind, 
 SEC("raw_tp/syscalls/sys_enter_setuid")
 int privilege_set_credentials__enter(struct call_enters *ctx)
 {
-	return credentials_begin(WIRE_SET_CREDENTIALS);
+	return credentials_begin(WIRE_SET_CREDENTIALS, NULL);
 }
 
 SEC("raw_tp/syscalls/sys_exit_setuid")
@@ -225,7 +207,7 @@ int privilege_set_credentials__exit(struct call_exits *ctx)
 SEC("raw_tp/sched_prepare_exec")
 int privilege_set_credentials__before_exec_more(struct bpf_raw_tracepoint_args *ctx)
 {
-	return exec_begins((void *)ctx->args[1]);
+	return credentials_begin(WIRE_SET_CREDENTIALS, (void *)ctx->args[1]);
 }
 
 SEC("raw_tp/sched_process_exec")
@@ -237,7 +219,7 @@ int privilege_set_credentials__after_exec_more(struct bpf_raw_tracepoint_args *c
 SEC("raw_tp/syscalls/sys_enter_capset")
 int privilege_capability_set__enter(struct call_enters *ctx)
 {
-	credentials_begin(WIRE_CAPABILITY_SET);
+	credentials_begin(WIRE_CAPABILITY_SET, NULL);
 	return next_at_entry(ctx);
 }
 
