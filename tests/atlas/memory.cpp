@@ -29,9 +29,7 @@ Memory::Memory(const atlas::LayoutIndex& index, const atlas::Knowledge& known) {
   for (const Fact& fact : known.facts) {
     const auto address = atlas::address_of(atlas::Chain::parse(fact.path), index);
     if (!address) continue;
-    std::uint64_t at = starts_.at(fact.start);
-    for (const std::int64_t offset : address->pointers) at = follow(at + static_cast<std::uint64_t>(offset));
-    ends.emplace_back(&fact, at + static_cast<std::uint64_t>(address->last));
+    ends.emplace_back(&fact, end_of(fact.start, *address));
   }
   for (const auto& [fact, at] : ends) {
     if (fact->shape == Shape::equal) put(at, fact->expected);
@@ -54,6 +52,16 @@ Memory::Memory(const atlas::LayoutIndex& index, const atlas::Knowledge& known) {
     if (fact->shape == Shape::pointer_twice) put_word(at + 16, follow(at + 8));
     if (fact->shape == Shape::pointer_last) (void)follow(at + 8);
   }
+}
+
+std::uint64_t Memory::end_of(Start start, const Address& address) {
+  std::uint64_t at = starts_.at(start);
+  for (const std::int64_t offset : address.pointers) at = follow(at + static_cast<std::uint64_t>(offset));
+  return at + static_cast<std::uint64_t>(address.last);
+}
+
+void Memory::write(Start start, const Address& address, std::string_view bytes) {
+  put(end_of(start, address), bytes);
 }
 
 std::uint64_t Memory::make_object() {

@@ -13,11 +13,15 @@ class Memory {
  public:
   Memory(const atlas::LayoutIndex& index, const atlas::Knowledge& known);
   Result<std::vector<atlas::Found>> read(atlas::Start start, std::span<const atlas::Address> addresses) const;
+  /// Overwrites what is there. A way that leads nowhere is made up.
+  void write(atlas::Start start, const atlas::Address& address, std::string_view bytes);
 
  private:
   std::uint64_t word_at(std::uint64_t address) const;
   void put(std::uint64_t address, std::string_view bytes);
   void put_word(std::uint64_t address, std::uint64_t value);
+  /// Where its steps lead.
+  std::uint64_t end_of(atlas::Start start, const atlas::Address& address);
   /// Where the pointer there leads; made up when nothing is there.
   std::uint64_t follow(std::uint64_t address);
   std::uint64_t make_object();

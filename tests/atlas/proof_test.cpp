@@ -89,6 +89,28 @@ TEST_F(LayoutProof, believes_the_running_kernels_own) {
   }
 }
 
+TEST_F(LayoutProof, is_not_taken_in_by_what_lies_in_front_of_a_pid) {
+  if (access(atlas::kernel_btf_path, R_OK) != 0) GTEST_SKIP() << "kernel lacks btf";
+  const auto own = running_layout(wanted_);
+  ASSERT_TRUE(own) << own.error().what();
+  const LayoutIndex index(own->pool, own->layout);
+  Memory memory(index, witness_->knowledge());
+  // The slab's bytes in front of the object happen to be a level; then the count of references.
+  const std::uint32_t before[] = {1, 3};
+  const std::string_view bytes(reinterpret_cast<const char*>(before), sizeof before);
+  for (const auto& way : {std::vector<std::string>{"task_struct.thread_pid", "pid.level - 8"},
+                          std::vector<std::string>{"task_struct.signal", "signal_struct.pids + 16", "pid.level - 8"}}) {
+    const auto address = atlas::address_of(atlas::Chain::parse(way), index);
+    ASSERT_TRUE(address);
+    memory.write(atlas::Start::thread, *address, bytes);
+  }
+  const auto proof = ask_memory(index, memory);
+  ASSERT_TRUE(proof) << to_string(proof.error());
+  EXPECT_EQ(proof->refused, "");
+  const auto level = Want::from_text("pid.level");
+  EXPECT_TRUE(proof->proved.contains(*level)) << proof->unverified.at(*level);
+}
+
 TEST_F(LayoutProof, sees_each_member_that_was_moved) {
   if (access(atlas::kernel_btf_path, R_OK) != 0) GTEST_SKIP() << "kernel lacks btf";
   const auto own = running_layout(wanted_);
