@@ -19,11 +19,14 @@
 #define PIECE_BYTES 57344
 #define PIECES_MAX 48 /* 2.6 MiB; the kernel's own limit is a quarter of the stack limit, 2 MiB by default */
 
-struct exec_scratch {
+/* Where a record of an image is made. Its paths are walked to where they stay. */
+struct image_row {
+	struct path_walk walk;
+	__u64 start; /* of the path that is walked, in the tail */
 	struct process_exec rec;
 	__u8 tail[STRINGS_END + INLINE_MAX + 1];
 };
-WIRE_ASSERT(sizeof(struct exec_scratch) < 65000);
+WIRE_ASSERT(sizeof(struct process_exec) + sizeof(((struct image_row *)0)->tail) < 65000);
 
 struct piece_scratch {
 	__u64 done; /* bytes sent so far */
@@ -127,25 +130,90 @@ static __always_inline __u64 span_of(__u64 start, __u64 end)
 }
 
 #ifndef NIGHTJAR_LEGACY
+/* As path_rows (path.bpf.h). */
+enum image_user { IMAGE_OF_EXEC = 0, IMAGE_OF_SNAPSHOT = COPIES, IMAGE_USERS };
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, IMAGE_USERS);
+	__type(key, __u32);
+	__type(value, struct image_row);
+} image_rows __weak SEC(".maps");
+
+static __always_inline __u32 image_row_of(enum image_user user, int copy)
+{
+	return bpf_get_smp_processor_id() * IMAGE_USERS + user + copy;
+}
+
+static __always_inline struct image_row *image_at(__u32 row)
+{
+	return bpf_map_lookup_elem(&image_rows, &row);
+}
+
+/* NULL: there is no room for a path. */
+static __always_inline __u8 *image_path(struct image_row *s)
+{
+	__u64 start = s->start;
+
+	opaque(start);
+	return start <= EXECUTABLE_END ? s->tail + start : NULL;
+}
+
+__weak __noinline int image_stride(__u32 row)
+{
+	struct image_row *s = image_at(row);
+	__u8 *base = s ? image_path(s) : NULL;
+
+	return base ? stride(&s->walk, base) : 0;
+}
+
+__weak __noinline int image_leap(__u32 row)
+{
+	return leap(image_stride, row);
+}
+
+__weak __noinline int walk_image(__u32 row, __u64 vfsmount, __u64 dentry)
+{
+	struct image_row *s = image_at(row);
+	__u8 *base = s ? image_path(s) : NULL;
+
+	return base ? walk_all(image_leap, row, &s->walk, base, vfsmount, dentry) : 0;
+}
+
+/* Walks a path to s->tail + at. Returns its length, at most PATH_BYTES. */
+static __always_inline __u64 put_image_path(struct image_row *s, __u32 row, __u64 at, struct vfsmount *mnt,
+					    struct dentry *dentry, __u32 missing, __u32 cut)
+{
+	__u64 len;
+
+	s->start = at;
+	len = walk_image(row, (__u64)mnt, (__u64)dentry);
+	if (s->walk.cut)
+		s->rec.hdr.incomplete |= cut;
+	opaque(len);
+	if (!len || len > PATH_BYTES) {
+		s->rec.hdr.incomplete |= missing;
+		return 0;
+	}
+	return len;
+}
+
 /* Everything of an image but its arguments: file, paths, capabilities, session. Returns how much of the tail is used.
  */
-static __always_inline __u64 fill_image(struct exec_scratch *s, struct task_struct *task, __u32 path_row)
+static __always_inline __u64 fill_image(struct image_row *s, struct task_struct *task, __u32 row)
 {
 	struct process_exec *rec = &s->rec;
 	struct file *file = READ(task, mm, exe_file);
 	__u64 at;
 
 	fill_image_facts(rec, task, file);
-	at = put_path(s->tail, path_row, READ(file, f_path.mnt), READ(file, f_path.dentry), &rec->hdr.incomplete,
-		      WIRE_MISSING_EXECUTABLE, WIRE_CUT_EXECUTABLE);
+	at = put_image_path(s, row, 0, READ(file, f_path.mnt), READ(file, f_path.dentry), WIRE_MISSING_EXECUTABLE,
+			    WIRE_CUT_EXECUTABLE);
 	rec->executable.off = sizeof(*rec);
 	rec->executable.len = at;
-	opaque(at);
-	if (at > EXECUTABLE_END)
-		return 0;
 	rec->cwd.off = sizeof(*rec) + at;
-	rec->cwd.len = put_path(s->tail + at, path_row, READ(task, fs, pwd.mnt), READ(task, fs, pwd.dentry),
-				&rec->hdr.incomplete, WIRE_MISSING_CWD, WIRE_CUT_CWD);
+	rec->cwd.len = put_image_path(s, row, at, READ(task, fs, pwd.mnt), READ(task, fs, pwd.dentry), WIRE_MISSING_CWD,
+				      WIRE_CUT_CWD);
 	return at + rec->cwd.len;
 }
 #endif

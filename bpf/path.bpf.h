@@ -78,18 +78,16 @@ static __always_inline struct mount *mount_of(struct vfsmount *mnt)
 #ifndef NIGHTJAR_LEGACY /* which has no calls: legacy_path.bpf.h */
 
 /* A place to walk into: one for each program that needs paths, and copy of it, on each CPU, so that none meets
- * another's half-walked path (the agent sets max_entries). */
+ * another's half-walked path (the agent sets max_entries). An exec walks into its own record (exec.bpf.h). */
 struct path_row {
 	struct path_walk walk;
 	__u8 bytes[PATH_BYTES];
 };
 
 enum path_user {
-	PATH_OF_EXEC = 0,
-	PATH_OF_SCRIPT = COPIES,
-	PATH_OF_POOL = 2 * COPIES, /* call.bpf.h */
-	PATH_OF_SNAPSHOT = 3 * COPIES,
-	PATH_USERS
+	PATH_OF_SCRIPT = 0,
+	PATH_OF_POOL = COPIES, /* call.bpf.h */
+	PATH_USERS = 2 * COPIES
 };
 
 struct {
@@ -105,19 +103,13 @@ static __always_inline __u32 path_row_of(enum path_user user, int copy)
 }
 
 /* Up to STRIDE_COMPONENTS steps towards the root of the mount namespace, across mounts (what prepend_path does, but
- * past a chroot). 0: the walk is over. A global function with a plain number as argument: the verifier checks it once
- * (5.6), not once a call. */
-__weak __noinline int walk_stride(__u32 row)
+ * past a chroot). 0: the walk is over. `base` has room for PATH_BYTES. */
+static __always_inline int stride(volatile struct path_walk *walk, __u8 *base)
 {
-	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
-	struct dentry *dentry, *root;
-	struct mount *mnt;
+	struct dentry *dentry = (void *)walk->dentry;
+	struct dentry *root = (void *)walk->root;
+	struct mount *mnt = (void *)walk->mnt;
 
-	if (!r)
-		return 0;
-	dentry = (void *)r->walk.dentry;
-	root = (void *)r->walk.root;
-	mnt = (void *)r->walk.mnt;
 	for (int i = 0; i < STRIDE_COMPONENTS; i++) {
 		struct dentry *parent;
 
@@ -132,48 +124,66 @@ __weak __noinline int walk_stride(__u32 row)
 			continue;
 		}
 		parent = READ(dentry, d_parent);
-		if (!put_component(&r->walk, r->bytes, PATH_LIMIT, READ(dentry, d_name.name)))
+		if (!put_component(walk, base, PATH_LIMIT, READ(dentry, d_name.name)))
 			return 0;
 		/* Its own parent, yet not the root of a mount: a file that never had a place (memfd). */
 		if (parent == dentry)
 			return 0;
 		dentry = parent;
 	}
-	r->walk.dentry = (__u64)dentry;
-	r->walk.root = (__u64)root;
-	r->walk.mnt = (__u64)mnt;
+	walk->dentry = (__u64)dentry;
+	walk->root = (__u64)root;
+	walk->mnt = (__u64)mnt;
 	return 1;
 }
 
-/* Many strides. */
-__weak __noinline int walk_leap(__u32 row)
+/* Many strides of a row. */
+static __always_inline int leap(int (*stride_of)(__u32 row), __u32 row)
 {
 	for (int i = 0; i < STRIDES; i++) {
-		if (!walk_stride(row))
+		if (!stride_of(row))
 			return 0;
 	}
 	return 1;
 }
 
-/* Walks from the dentry to the root into a row of path_rows, and returns the length. */
+/* From the dentry to the root, in leaps of a row. Returns the length. */
+static __always_inline int walk_all(int (*leap_of)(__u32 row), __u32 row, volatile struct path_walk *walk, __u8 *base,
+				    __u64 vfsmount, __u64 dentry)
+{
+	struct mount *mnt = mount_of((void *)vfsmount);
+
+	walk->dentry = dentry;
+	walk->mnt = (__u64)mnt;
+	walk->root = (__u64)READ(mnt, mnt.mnt_root);
+	begin_walk(walk, 0);
+	for (int i = 0; i < LEAPS; i++) {
+		if (!leap_of(row))
+			return end_walk(walk, base, 0, PATH_LIMIT);
+	}
+	walk->cut = 1;
+	return end_walk(walk, base, 0, PATH_LIMIT);
+}
+
+/* Global functions with plain numbers as arguments: the verifier checks each once (5.6), not once a call. */
+__weak __noinline int walk_stride(__u32 row)
+{
+	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
+
+	return r ? stride(&r->walk, r->bytes) : 0;
+}
+
+__weak __noinline int walk_leap(__u32 row)
+{
+	return leap(walk_stride, row);
+}
+
+/* Walks into a row of path_rows, and returns the length. */
 __weak __noinline int walk_path(__u32 row, __u64 vfsmount, __u64 dentry)
 {
 	struct path_row *r = bpf_map_lookup_elem(&path_rows, &row);
-	struct mount *mnt;
 
-	if (!r)
-		return 0;
-	mnt = mount_of((void *)vfsmount);
-	r->walk.dentry = dentry;
-	r->walk.mnt = (__u64)mnt;
-	r->walk.root = (__u64)READ(mnt, mnt.mnt_root);
-	begin_walk(&r->walk, 0);
-	for (int i = 0; i < LEAPS; i++) {
-		if (!walk_leap(row))
-			return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
-	}
-	r->walk.cut = 1;
-	return end_walk(&r->walk, r->bytes, 0, PATH_LIMIT);
+	return r ? walk_all(walk_leap, row, &r->walk, r->bytes, vfsmount, dentry) : 0;
 }
 
 /* Walks a path and copies it to `to`, which must have room for PATH_BYTES. Sets the bits of `incomplete` that apply.

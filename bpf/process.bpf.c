@@ -7,7 +7,6 @@
 
 const volatile __u32 want_env = 0; /* send the environment after argv; user space picks from it */
 
-SCRATCH(exec_scratch, struct exec_scratch);
 SCRATCH(piece_scratch, struct piece_scratch);
 
 /* ---- exec: sched_process_exec(task, old_pid, bprm), when the new image is in place ---- */
@@ -91,7 +90,7 @@ static __always_inline __u64 send_pieces(void *ctx, struct process_exec *exec, _
 }
 
 /* argv and, behind it in memory, the environment: both lie where the kernel put them, in the new image's stack. */
-static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, struct task_struct *task, __u64 at,
+static __always_inline __u64 fill_arguments(void *ctx, struct image_row *s, struct task_struct *task, __u64 at,
 					    const bool direct, const int copy)
 {
 	struct process_exec *rec = &s->rec;
@@ -132,23 +131,25 @@ static __always_inline __u64 fill_arguments(void *ctx, struct exec_scratch *s, s
 static __always_inline int exec_body(void *ctx, struct task_struct *task, __u32 old_tid, struct linux_binprm *bprm,
 				     const bool direct, const int copy)
 {
-	struct exec_scratch *s;
+	struct image_row *s;
 	struct process_exec *rec;
 	const char *filename, *interp;
 	__u64 at, size;
+	__u32 row;
 	long n;
 
 	if (already_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy) || !exec_in_scope(task, direct))
 		return 0;
 	mark_done(KREAD(task, pid), WIRE_PROCESS_EXEC, copy);
-	s = scratch_of(&exec_scratch, copy);
+	row = image_row_of(IMAGE_OF_EXEC, copy);
+	s = image_at(row);
 	if (!s || !begin_record(&s->rec.hdr, WIRE_PROCESS_EXEC))
 		return 0;
 	rec = &s->rec;
 	fill_task(&rec->task, task, direct);
 	scalar_note_exec(rec->task.pid, rec->hdr.time_ns);
 	fill_cgroup(ctx, &rec->hdr, &rec->task, task);
-	at = fill_image(s, task, path_row_of(PATH_OF_EXEC, copy));
+	at = fill_image(s, task, row);
 	rec->args_count = KREAD(bprm, argc);
 	if (old_tid != rec->task.tid)
 		rec->old_tid = old_tid;

@@ -4,8 +4,6 @@
  * procfs, since an iterator cannot read another process's memory before 5.18. */
 #include "exec.bpf.h"
 
-SCRATCH(snapshot_scratch, struct exec_scratch);
-
 /* The cgroup's path goes before, in a record of its own: here every time, the reader keeps one. */
 static __always_inline void write_cgroup(struct seq_file *seq, struct task_struct *task, struct wire_task *out)
 {
@@ -35,7 +33,8 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 {
 	struct seq_file *seq = ctx->meta->seq;
 	struct task_struct *task = ctx->task;
-	struct exec_scratch *s;
+	__u32 row = image_row_of(IMAGE_OF_SNAPSHOT, 0);
+	struct image_row *s = image_at(row);
 	struct process_exec *rec;
 	bool self;
 	__u64 at;
@@ -46,7 +45,6 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	self = READ(task, tgid) == (int)(bpf_get_current_pid_tgid() >> 32);
 	if (!self && !in_scope(task, false))
 		return 0;
-	s = scratch_of(&snapshot_scratch, 0);
 	if (!s)
 		return 0;
 	rec = &s->rec;
@@ -57,7 +55,7 @@ int process_snapshot__iter(struct bpf_iter__task *ctx)
 	rec->hdr.is_self = self;
 	fill_task(&rec->task, task, false);
 	write_cgroup(seq, task, &rec->task);
-	at = fill_image(s, task, path_row_of(PATH_OF_SNAPSHOT, 0));
+	at = fill_image(s, task, row);
 	opaque(at);
 	if (at > CWD_END)
 		return 0;

@@ -27,9 +27,10 @@ constexpr std::uint32_t scope_tree_entries = 65536;
 constexpr std::uint32_t rule_processes = 16384;
 constexpr std::uint32_t rule_cgroups = 4096;
 constexpr std::uint32_t rule_entries_unused = 64;
-constexpr unsigned load_threads_most = 4;             // of what one waits for while a sensor starts, half is verified
-constexpr std::uint32_t copies = 3;                   // COPIES, bpf/emit.bpf.h
-constexpr std::uint32_t path_users = 3 * copies + 1;  // enum path_user, bpf/path.bpf.h
+constexpr unsigned load_threads_most = 4;          // of what one waits for while a sensor starts, half is verified
+constexpr std::uint32_t copies = 3;                // COPIES, bpf/emit.bpf.h
+constexpr std::uint32_t path_users = 2 * copies;   // enum path_user, bpf/path.bpf.h
+constexpr std::uint32_t image_users = copies + 1;  // enum image_user, bpf/exec.bpf.h
 
 constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "activity",
@@ -43,6 +44,7 @@ constexpr std::string_view shared_maps[] = {"lifecycle",
                                             "flows",
                                             "udp_sockets",
                                             "path_rows",
+                                            "image_rows",
                                             "scratch_rows",
                                             "scratch_taken",
                                             "syscall_enter",
@@ -150,6 +152,7 @@ GroupOptions Sensor::group_options(std::string_view name, const ProgramBlueprint
   group.maps["path_rule_drops"].max_entries = rule_room_.counts;
   const std::uint32_t pool = std::clamp(cpus * scratch_rows_per_cpu, scratch_rows_least, scratch_rows_most);
   group.maps["path_rows"].max_entries = cpus * path_users + pool;
+  group.maps["image_rows"].max_entries = cpus * image_users;
   constant(group, "scratch_first_path_row", cpus * path_users);
   constant(group, "scratch_row_count", pool);
   group.maps["scratch_rows"].max_entries = pool;
