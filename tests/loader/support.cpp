@@ -4,7 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
+#include <span>
 
 #include <sys/prctl.h>
 
@@ -26,7 +26,12 @@ const ProgramBlueprint& blueprint() {
 std::vector<std::byte> file_bytes(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::vector<std::byte> bytes;
-  for (std::istreambuf_iterator<char> at(file), end; at != end; ++at) bytes.push_back(static_cast<std::byte>(*at));
+  // In pieces: a file of procfs has no size, and a test program with sanitizers is large.
+  for (std::vector<char> piece(1U << 16U); file;) {
+    file.read(piece.data(), static_cast<std::streamsize>(piece.size()));
+    const auto read = std::as_bytes(std::span(piece).first(static_cast<std::size_t>(file.gcount())));
+    bytes.insert(bytes.end(), read.begin(), read.end());
+  }
   return bytes;
 }
 
