@@ -76,6 +76,11 @@ std::vector<Want> Chain::wants() const {
   return wants;
 }
 
+bool can_be_moved(const LayoutIndex& index, const Moved& moved) {
+  const auto offset = offset_in(index, *moved.want);
+  return !offset || *offset + moved.bytes >= 0;
+}
+
 std::optional<Address> address_of(const Chain& chain, const LayoutIndex& index, const Moved& moved) {
   Address address;
   for (const auto& step : chain.steps) {

@@ -34,6 +34,9 @@ struct Moved {
   std::int64_t bytes = 0;
 };
 
+/// Whether a kernel could have it there: no member is in front of its structure.
+bool can_be_moved(const LayoutIndex& index, const Moved& moved);
+
 struct Address {
   std::vector<std::int64_t> pointers;
   std::int64_t last = 0;

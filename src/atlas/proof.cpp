@@ -239,9 +239,14 @@ Result<Proof> prove(const LayoutIndex& index, const WantedSet& wanted, const Kno
   };
   std::vector<Trial> trials;
   std::vector<Question> questions;
+  std::map<Want, std::set<std::int64_t>> seen;
   for (std::size_t at = 0; at < ready.size(); ++at) {
     for (const Want& want : ready[at].wants) {
       for (const std::int64_t bytes : shifts) {
+        if (!can_be_moved(index, {&want, bytes})) {  // nor could what lies there be mistaken for it
+          seen[want].insert(bytes);
+          continue;
+        }
         auto moved = address_of(ready[at].chain, index, {&want, bytes});
         if (!moved) continue;
         questions.push_back({ready[at].fact->start, std::move(*moved)});
@@ -250,7 +255,6 @@ Result<Proof> prove(const LayoutIndex& index, const WantedSet& wanted, const Kno
     }
   }
   const auto answers = NIGHTJAR_TRY(read_all(questions, read));
-  std::map<Want, std::set<std::int64_t>> seen;
   for (std::size_t at = 0; at < trials.size(); ++at) {
     auto& shifts_seen = seen[trials[at].want];
     if (!satisfied(ready[trials[at].ready], answers[at])) shifts_seen.insert(trials[at].bytes);

@@ -70,7 +70,8 @@ struct Proof {
 };
 
 /// A number is proved when it is the known one. A member is proved when every fact that it is part of holds, and when
-/// at least one of them would not if the member were 4 or 8 bytes before or behind. Fails as `read`.
+/// at least one of them would not if the member were 4 or 8 bytes before (but not before its structure) or behind.
+/// Fails as `read`.
 Result<Proof> prove(const LayoutIndex& index, const WantedSet& wanted, const Knowledge& known, const ReadMemory& read);
 
 /// The programs of the object that touch something unverified, and the first such thing, for people.

@@ -160,13 +160,9 @@ class Facts {
     // Pids: of the thread in both pid namespaces, of group and session.
     const auto pids = line_of(thread_ + "/status", "NSpid");
     if (pids.size() == 2) {
-      // It stands 4 bytes into its object: 8 before is whatever the slab has there, which may be a 1. Another object,
-      // and the lock behind it (since 5.7, 63f818f46af9), where there would be the count of references instead.
-      const std::uint32_t level = 1, unlocked = 0;
-      for (const Steps& pid : {pid_, group_}) {
-        fact(pid + Steps{"pid.level"}, bytes_of(level));
-        likely(pid + Steps{"pid.level"}, bytes_of(level, unlocked));
-      }
+      fact(pid_ + Steps{"pid.level"}, bytes_of(std::uint32_t{1}));
+      // The count of references in front of it may be a 1 as well, but behind it is the lock (since 5.7, 63f818f46af9).
+      likely(pid_ + Steps{"pid.level"}, bytes_of(std::uint32_t{1}, std::uint32_t{0}));
       fact(pid_ + Steps{"pid.numbers + 1 * upid + upid.nr"}, bytes_of(static_cast<std::uint32_t>(number_of(pids, 1))));
       fact(pid_ + Steps{"pid.numbers + 1 * upid + upid.ns", "pid_namespace.ns.inum"},
            bytes_of(namespace_of(thread_, "pid")));
@@ -174,7 +170,7 @@ class Facts {
     fact(pid_ + Steps{"pid.numbers.nr"}, id(puppet_.thread));
     fact(pid_ + Steps{"pid.numbers + upid.nr"}, id(puppet_.thread));
     fact(pid_ + Steps{"pid.tasks.first", "- task_struct.pid_links + task_struct.pid"}, id(puppet_.thread));
-    fact(group_ + Steps{"pid.numbers.nr"}, id(puppet_.process));
+    fact({"task_struct.signal", "signal_struct.pids + 16", "pid.numbers.nr"}, id(puppet_.process));
     fact({"task_struct.signal", "signal_struct.pids + 24", "pid.numbers.nr"}, id(puppet_.parent));
 #if defined(__x86_64__)
     // What the system call in progress left at the end of the stack: its number. Kernels that can use FRED leave 16
@@ -536,8 +532,7 @@ class Facts {
 
   const Puppet& puppet_;
   std::string process_, thread_, dead_;
-  Steps pid_ = {"task_struct.thread_pid"}, group_ = {"task_struct.signal", "signal_struct.pids + 16"},
-        cred_ = {"task_struct.real_cred"};
+  Steps pid_ = {"task_struct.thread_pid"}, cred_ = {"task_struct.real_cred"};
   Knowledge known_;
 };
 
